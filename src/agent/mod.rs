@@ -1,0 +1,1 @@
+//! What fleetd is: components, platforms, configuration, the tree on a host.

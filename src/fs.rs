@@ -1,0 +1,232 @@
+//! The operating system: whole files or none, locks, syncing.
+//!
+//! Every write of the program goes through here. A file appears whole under its name or not
+//! at all: it is written under a temporary name in the same folder (`.NAME.fleetpack-XXXXXX`),
+//! synced, renamed, and the folder is synced. Each of these steps calls [`step`], where tests
+//! make it fail.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// What is about to be done to the file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Create a temporary file or a directory.
+    Create,
+    /// Write into a temporary file.
+    Write,
+    /// Sync a file's contents.
+    SyncFile,
+    /// Give a file its final name.
+    Rename,
+    /// Sync a folder.
+    SyncFolder,
+    /// Delete a file.
+    Remove,
+}
+
+type Hook = Box<dyn FnMut(Step, &Path) -> io::Result<()>>;
+
+thread_local! {
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+}
+
+/// Installs a hook for this thread that sees every step before it is done and may make it
+/// fail; `None` takes it away. For tests.
+pub fn set_hook(hook: Option<Hook>) {
+    HOOK.with(|slot| *slot.borrow_mut() = hook);
+}
+
+/// Announces a step to the hook.
+pub fn step(step: Step, path: &Path) -> io::Result<()> {
+    HOOK.with(|slot| match slot.borrow_mut().as_mut() {
+        Some(hook) => hook(step, path),
+        None => Ok(()),
+    })
+}
+
+/// A file that gets its name only when it is complete. Dropped without [`AtomicFile::commit`]
+/// it vanishes.
+pub struct AtomicFile {
+    temporary: tempfile::NamedTempFile,
+    target: PathBuf,
+    mode: u32,
+}
+
+impl AtomicFile {
+    /// Begins a file that will be called `target`, with permission bits `mode`. Until it is
+    /// committed nobody but its owner can read it.
+    pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
+        step(Step::Create, target)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(&temporary_prefix(target))
+            .permissions(std::fs::Permissions::from_mode(0o600))
+            .tempfile_in(folder_of(target))
+            .map_err(|e| naming(e, "create a file in", folder_of(target)))?;
+        Ok(Self {
+            temporary,
+            target: target.to_owned(),
+            mode,
+        })
+    }
+
+    /// The open file.
+    pub fn file(&mut self) -> &mut File {
+        self.temporary.as_file_mut()
+    }
+
+    /// A second handle on the open file.
+    pub fn handle(&self) -> io::Result<File> {
+        self.temporary
+            .as_file()
+            .try_clone()
+            .map_err(|e| naming(e, "open", &self.target))
+    }
+
+    /// Syncs the file, gives it its name, syncs the folder.
+    pub fn commit(self) -> io::Result<()> {
+        let target = self.target;
+        step(Step::SyncFile, &target)?;
+        let file = self.temporary.as_file();
+        file.set_permissions(std::fs::Permissions::from_mode(self.mode))
+            .or_else(unless_unsupported)
+            .and_then(|()| file.sync_all())
+            .map_err(|e| naming(e, "write", &target))?;
+        step(Step::Rename, &target)?;
+        self.temporary
+            .persist(&target)
+            .map_err(|e| naming(e.error, "write", &target))?;
+        sync_folder(folder_of(&target))
+    }
+}
+
+/// Writes a whole file under a temporary name and renames it.
+pub fn write_atomic(target: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = AtomicFile::create(target, mode)?;
+    step(Step::Write, target)?;
+    file.file()
+        .write_all(bytes)
+        .map_err(|e| naming(e, "write", target))?;
+    file.commit()
+}
+
+/// Syncs a folder, so that names in it survive a power loss.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    step(Step::SyncFolder, folder)?;
+    File::open(folder)
+        .and_then(|folder| folder.sync_all().or_else(unless_unsupported))
+        .map_err(|e| naming(e, "sync", folder))
+}
+
+/// Makes a directory and its missing parents, with permission bits `mode` for the new ones.
+pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if path.is_dir() {
+        return Ok(());
+    }
+    step(Step::Create, path)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(|e| naming(e, "create", path))
+}
+
+/// Deletes a file; one that is not there is no error.
+pub fn remove(path: &Path) -> io::Result<()> {
+    step(Step::Remove, path)?;
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|e| naming(e, "delete", path)),
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes; `None` when there is none. A larger one is
+/// [`io::ErrorKind::FileTooLarge`].
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| naming(e, "open", path))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| naming(e, "read", path))?;
+    match bytes.len() as u64 > limit {
+        true => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{} is larger than {limit} bytes", path.display()),
+        )),
+        false => Ok(Some(bytes)),
+    }
+}
+
+/// An exclusive lock on a file, held until it is dropped or its process ends.
+pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl Lock {
+    /// Waits for the lock on `path`, which is made when missing (mode 0600). `waiting` is
+    /// called once when somebody else holds it.
+    pub fn acquire(path: &Path, waiting: impl FnOnce()) -> io::Result<Self> {
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| naming(e, "open", path))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            waiting();
+            loop {
+                match flock(&file, FlockOperation::LockExclusive) {
+                    Ok(()) => break,
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(e) => return Err(naming(e.into(), "lock", path)),
+                }
+            }
+        }
+        Ok(Self(file))
+    }
+}
+
+/// Names the path in an operating system's error.
+pub fn naming(error: io::Error, verb: &str, path: &Path) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("cannot {verb} {}: {error}", path.display()),
+    )
+}
+
+/// What temporary files for `target` begin with.
+pub fn temporary_prefix(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.fleetpack-")
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+// FAT and some network file systems have neither modes nor folder syncs.
+fn unless_unsupported(error: io::Error) -> io::Result<()> {
+    match error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error)
+    {
+        Some(
+            rustix::io::Errno::PERM
+            | rustix::io::Errno::INVAL
+            | rustix::io::Errno::NOTSUP
+            | rustix::io::Errno::NOSYS,
+        ) => Ok(()),
+        _ => Err(error),
+    }
+}

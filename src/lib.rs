@@ -1,0 +1,28 @@
+//! fleetpack: update repositories and installers for Fleet's agent.
+//!
+//! The map of the house. A floor knows only what is below it; data flows one way:
+//!
+//! ```text
+//! flags ──► agent::Config ──┐
+//!                           ├──► agent::{linux,macos,windows} ──► install::Tree ──► package::Builder ──► file
+//! repository ─► tuf::client ┘
+//! ```
+//!
+//! - [`fs`]: the operating system: atomic writes, locks, syncing.
+//! - [`store`]: where a repository's documents come from: a folder, a web server.
+//! - [`tuf`]: The Update Framework: metadata, keys, client workflow, repository editing.
+//! - [`install`]: what an installer is, in no format's terms.
+//! - [`agent`]: what fleetd is; makes an [`install::Tree`] of a configuration and fetched components.
+//! - [`compress`]: parallel, deterministic compression; digests alongside.
+//! - [`package`]: one room per format, behind one trait.
+//! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
+
+pub mod agent;
+pub mod cli;
+pub mod compress;
+pub mod fs;
+pub mod hint;
+pub mod install;
+pub mod package;
+pub mod store;
+pub mod tuf;

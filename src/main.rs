@@ -1,0 +1,7 @@
+//! Parse, run, report. Everything else lives in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleetpack::cli::main(std::env::args_os())
+}

@@ -1,0 +1,131 @@
+//! The file that a builder writes: append, append a range of another file, patch, position.
+//!
+//! It is a temporary file in the target's folder (see [`crate::fs::AtomicFile`]); the caller
+//! commits it after the builder returned, so that a failed build leaves nothing behind.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::BuildError;
+
+/// Buffered bytes before a write reaches the file.
+const BUFFER: usize = 256 * 1024;
+
+/// See the head of this file.
+pub struct Output {
+    file: File,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    position: u64,
+}
+
+impl Output {
+    /// Writes to `file` from its start; `path` is the name for errors.
+    pub fn new(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
+            buffer: Vec::with_capacity(BUFFER),
+            position: 0,
+        }
+    }
+
+    /// Bytes written so far: the offset of the next byte.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The name for errors.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends bytes.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush()?;
+        }
+        match bytes.len() > BUFFER {
+            true => self.file.write_all(bytes).map_err(|e| self.error(e))?,
+            false => self.buffer.extend_from_slice(bytes),
+        }
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Appends `len` bytes of `source` from `offset`, by `copy_file_range` where the system
+    /// has it. A source that ends early is an error.
+    pub fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), BuildError> {
+        self.flush()?;
+        let mut at = offset;
+        let mut left = len;
+        while left > 0 {
+            let step = usize::try_from(left.min(1 << 30)).unwrap_or(1 << 30);
+            match rustix::fs::copy_file_range(source, Some(&mut at), &self.file, None, step) {
+                Ok(0) => return Err(self.error(io::ErrorKind::UnexpectedEof.into())),
+                Ok(copied) => left -= copied as u64,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return self.append_range_by_reading(source, at, left, len),
+            }
+        }
+        self.position += len;
+        Ok(())
+    }
+
+    /// Writes over bytes that were appended before.
+    pub fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<(), BuildError> {
+        self.flush()?;
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|e| self.error(e))
+    }
+
+    /// Reads bytes that were appended before (signatures cover them).
+    pub fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BuildError> {
+        self.flush()?;
+        self.file
+            .read_exact_at(buf, offset)
+            .map_err(|e| self.error(e))
+    }
+
+    /// Writes what is buffered and gives the file back.
+    pub fn finish(mut self) -> Result<File, BuildError> {
+        self.flush()?;
+        Ok(self.file)
+    }
+
+    fn append_range_by_reading(
+        &mut self,
+        mut source: &File,
+        from: u64,
+        left: u64,
+        whole: u64,
+    ) -> Result<(), BuildError> {
+        source
+            .seek(SeekFrom::Start(from))
+            .map_err(|e| self.error(e))?;
+        let copied = io::copy(&mut source.take(left), &mut self.file).map_err(|e| self.error(e))?;
+        if copied != left {
+            return Err(self.error(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.position += whole;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), BuildError> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let written = self.file.write_all(&buffer).map_err(|e| self.error(e));
+        self.buffer = buffer;
+        self.buffer.clear();
+        written
+    }
+
+    fn error(&self, source: io::Error) -> BuildError {
+        BuildError::Write {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}

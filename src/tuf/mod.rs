@@ -1,0 +1,1 @@
+//! The Update Framework. Knows nothing of fleetd.
