@@ -1,10 +1,82 @@
 //! Arguments, prompts, output. The only floor that reads the terminal or prints.
+//!
+//! `Args` structs (what can be typed; their doc comments are the manual) become resolved
+//! options, and options are handed to plain functions of the floors below. Nothing below
+//! sees clap, the environment or the clock: [`Surroundings`] carries these in.
+
+mod error;
+mod printer;
+mod surroundings;
+
+pub mod package;
+pub mod updates;
+
+pub use error::{CliError, Exit};
+pub use printer::Printer;
+pub use surroundings::Surroundings;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the program with the arguments of its process.
+use clap::Parser;
+
+/// Update repositories and installers for Fleet's agent
+#[derive(Debug, Parser)]
+#[command(
+    name = "fleetpack",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+struct Args {
+    /// Print results and errors only
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Keep an update repository
+    Updates(updates::Args),
+    /// Make an installer
+    Package(Box<package::Args>),
+}
+
+/// Runs the program with the arguments of its process and reports how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = args.into_iter();
-    ExitCode::SUCCESS
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to stdout with code 0, mistakes to stderr with code 2.
+            let code = error.exit_code();
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+        }
+    };
+    let printer = Printer::new(args.quiet);
+    let surroundings = Surroundings::of_process();
+    let done = match args.command {
+        Command::Updates(args) => updates::run(args, &surroundings, &printer),
+        Command::Package(args) => package::run(*args, &surroundings, &printer),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.report(&error);
+            error.exit().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Args::command().debug_assert();
+    }
 }

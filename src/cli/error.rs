@@ -1,0 +1,66 @@
+//! Everything that can end a command, its hint, and its exit code.
+
+use std::process::ExitCode;
+
+use crate::hint::Hint;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The command could not do what was asked.
+    Failed = 1,
+    /// The arguments are wrong.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command's error: one variant per floor below, and what only this floor can find wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Arguments that do not go together, or a value that is none.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong, naming the flag.
+        message: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// Standard output or the terminal failed.
+    #[error("cannot write to standard output")]
+    Print(#[source] std::io::Error),
+    /// A file named on the command line.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl CliError {
+    /// A usage error with a hint.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl Hint for CliError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Print(_) | Self::Io(_) => None,
+        }
+    }
+}

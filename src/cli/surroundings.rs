@@ -1,0 +1,60 @@
+//! The process's environment and clock, read here and handed down as values.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::CliError;
+
+type Lookup = dyn Fn(&str) -> Option<String> + Sync;
+
+/// What a command may know of the process it runs in.
+pub struct Surroundings {
+    variable: Box<Lookup>,
+    /// The time at which the command started: all expiry is judged by it (TUF 5.1).
+    pub now: Timestamp,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        Self {
+            variable: Box::new(|name| std::env::var(name).ok()),
+            now: Timestamp::now(),
+        }
+    }
+
+    /// An environment variable; an empty one counts as absent.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that holds a secret.
+    pub fn secret(&self, name: &str) -> Option<Zeroizing<String>> {
+        self.variable(name).map(Zeroizing::new)
+    }
+
+    /// Seconds since 1970 that go into packages: `SOURCE_DATE_EPOCH`, or now.
+    pub fn epoch(&self) -> Result<u64, CliError> {
+        match self.variable("SOURCE_DATE_EPOCH") {
+            None => Ok(u64::try_from(self.now.as_second()).unwrap_or(0)),
+            Some(text) => text.parse().map_err(|_| {
+                CliError::usage(
+                    format!("SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds"),
+                    "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
+                )
+            }),
+        }
+    }
+
+    /// Where state is kept between runs: `$XDG_STATE_HOME/fleetpack`, by default
+    /// `~/.local/state/fleetpack`.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        let base = match self.variable("XDG_STATE_HOME") {
+            Some(folder) => PathBuf::from(folder),
+            None => PathBuf::from(self.variable("HOME")?).join(".local/state"),
+        };
+        Some(base.join("fleetpack"))
+    }
+}
