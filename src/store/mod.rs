@@ -4,7 +4,17 @@
 //! (`timestamp.json`, `targets/orbit/linux/stable/orbit`). It streams, it does not judge:
 //! lengths and hashes are checked above.
 
+mod disk;
+mod http;
+pub mod tls;
+
+pub use disk::Disk;
+pub use http::{Http, HttpOptions};
+
 use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::hint::Hint;
 
 /// A file that is being read.
 pub struct Blob {
@@ -25,9 +35,35 @@ pub trait Store: Send + Sync {
     fn open(&self, name: &str, offset: u64) -> Result<Blob, StoreError>;
 }
 
+/// Opens what a person typed: `https://…`, `http://…`, `file://…`, or a folder.
+pub fn open(place: &str, options: HttpOptions) -> Result<Box<dyn Store>, StoreError> {
+    let scheme = place.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some("http" | "https") => Ok(Box::new(Http::new(place, options)?)),
+        Some("file") => {
+            let path = url::Url::parse(place)
+                .ok()
+                .and_then(|url| url.to_file_path().ok())
+                .ok_or_else(|| StoreError::Place(place.to_owned()))?;
+            Ok(Box::new(Disk::new(path)?))
+        }
+        Some(_) => Err(StoreError::Place(place.to_owned())),
+        None => Ok(Box::new(Disk::new(PathBuf::from(place))?)),
+    }
+}
+
 /// A file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Neither a URL that can be read nor a folder.
+    #[error("`{0}` is neither a folder nor a URL with http, https or file")]
+    Place(String),
+    /// A folder that is not there.
+    #[error("{} is no folder", .0.display())]
+    NoFolder(PathBuf),
+    /// A name that would leave the repository.
+    #[error("{0:?} is no name of a file in a repository")]
+    Name(String),
     /// There is no such file (HTTP 404).
     #[error("{0} does not exist")]
     NotFound(String),
@@ -38,6 +74,12 @@ pub enum StoreError {
         url: String,
         /// HTTP status code.
         status: u16,
+    },
+    /// The server sent us from https to http.
+    #[error("{url} redirects to plain http")]
+    Downgrade {
+        /// What was asked for.
+        url: String,
     },
     /// A connection could not be made or broke; worth another try.
     #[error("cannot read {url}")]
@@ -51,8 +93,92 @@ pub enum StoreError {
     #[error("cannot read {}", path.display())]
     Io {
         /// What was read.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Certificates or keys for TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+}
+
+impl StoreError {
+    /// Whether the same request may succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Transport { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+}
+
+impl Hint for StoreError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Place(_) => Some("--update-url https://updates.example.com".into()),
+            Self::Status { status: 403, .. } => Some(
+                "allow reading and listing: a missing N.root.json must answer 404, not 403".into(),
+            ),
+            Self::Downgrade { .. } => {
+                Some("give the address that it redirects to as --update-url".into())
+            }
+            Self::Tls(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `name` stays inside: relative, no empty, `.` or `..` parts, no backslash, no
+/// control characters.
+fn is_inside(name: &str) -> bool {
+    let plain = |part: &str| !matches!(part, "" | "." | "..");
+    !name.contains(|c: char| c == '\\' || c.is_control())
+        && Path::new(name).is_relative()
+        && name.split('/').all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_leave_are_refused() {
+        for (name, inside) in [
+            ("timestamp.json", true),
+            ("targets/orbit/linux/stable/orbit", true),
+            ("a b/ü/%2e", true),
+            ("", false),
+            ("/etc/passwd", false),
+            ("../keys/root.json", false),
+            ("a/../b", false),
+            ("a//b", false),
+            ("a/./b", false),
+            ("a\\b", false),
+            ("a\nb", false),
+        ] {
+            assert_eq!(is_inside(name), inside, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn places() {
+        for (place, sentence) in [
+            (
+                "ftp://example.com",
+                "`ftp://example.com` is neither a folder nor a URL with http, https or file",
+            ),
+            ("/nonexistent/folder", "/nonexistent/folder is no folder"),
+            ("file:///nonexistent", "/nonexistent is no folder"),
+            (
+                "https://",
+                "`https://` is neither a folder nor a URL with http, https or file",
+            ),
+        ] {
+            let error = open(place, HttpOptions::default())
+                .err()
+                .map(|e| e.to_string());
+            assert_eq!(error.as_deref(), Some(sentence), "{place}");
+        }
+    }
 }

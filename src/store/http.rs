@@ -1,0 +1,211 @@
+//! A repository on a web server.
+//!
+//! What starts with https stays there: a redirect to http is an error. Time is bounded: 10 s
+//! to connect, 30 s without a byte, and after a first minute at least 4 KiB/s. Files come as
+//! they lie there (`Accept-Encoding: identity`), for their hashes are over these bytes.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::tls::{ClientCert, RootCerts, TlsConfig, TlsProvider};
+use url::Url;
+
+use super::tls::{ClientIdentity, TrustedRoots};
+use super::{Blob, Store, StoreError, is_inside};
+
+const CONNECT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(60);
+const SLOWEST: u64 = 4096;
+
+/// How to speak to the server.
+#[derive(Clone, Default)]
+pub struct HttpOptions {
+    /// Certificates to trust instead of Mozilla's.
+    pub roots: Option<TrustedRoots>,
+    /// The client's certificate and key.
+    pub identity: Option<ClientIdentity>,
+    /// Do not check the server's certificate: the repository's signatures still hold.
+    pub insecure: bool,
+    /// No byte for this long ends the request; 30 s when not given.
+    pub silence: Option<Duration>,
+}
+
+/// A web server's folder.
+pub struct Http {
+    base: Url,
+    agent: ureq::Agent,
+}
+
+impl Http {
+    /// The folder at `base`; nothing is asked for yet.
+    pub fn new(base: &str, options: HttpOptions) -> Result<Self, StoreError> {
+        let url = Url::parse(base).map_err(|_| StoreError::Place(base.to_owned()))?;
+        if url.host_str().is_none_or(str::is_empty) || url.fragment().is_some() {
+            return Err(StoreError::Place(base.to_owned()));
+        }
+        let silence = options.silence.unwrap_or(SILENCE);
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .https_only(url.scheme() == "https")
+            .user_agent(concat!("fleetpack/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(silence))
+            .timeout_per_read(Some(silence))
+            .tls_config(tls_config(options))
+            .build()
+            .new_agent();
+        Ok(Self { base: url, agent })
+    }
+
+    /// The URL of a file: its name quoted, the base's query kept.
+    fn url_of(&self, name: &str) -> Option<Url> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .ok()?
+            .pop_if_empty()
+            .extend(name.split('/'));
+        Some(url)
+    }
+}
+
+impl Store for Http {
+    fn describe(&self) -> String {
+        shown(&self.base)
+    }
+
+    fn open(&self, name: &str, offset: u64) -> Result<Blob, StoreError> {
+        let bad_name = || StoreError::Name(name.to_owned());
+        let url = Some(name)
+            .filter(|name| is_inside(name))
+            .and_then(|name| self.url_of(name))
+            .ok_or_else(bad_name)?;
+        let shown = shown(&url);
+        let mut request = self.agent.get(url.as_str());
+        if offset > 0 {
+            request = request.header("Range", format!("bytes={offset}-"));
+        }
+        let response = request.call().map_err(|error| match error {
+            ureq::Error::RequireHttpsOnly(_) => StoreError::Downgrade { url: shown.clone() },
+            other => transport(&shown, other),
+        })?;
+        let status = response.status().as_u16();
+        let offset = match status {
+            200 => 0,
+            206 if offset > 0 => offset,
+            404 => return Err(StoreError::NotFound(shown)),
+            _ => return Err(StoreError::Status { url: shown, status }),
+        };
+        let body = response.into_body();
+        Ok(Blob {
+            len: body.content_length(),
+            offset,
+            body: Box::new(Paced::new(body.into_reader())),
+        })
+    }
+}
+
+fn transport(url: &str, error: ureq::Error) -> StoreError {
+    StoreError::Transport {
+        url: url.to_owned(),
+        source: Box::new(error),
+    }
+}
+
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // A URL that has no place for them (there is none with a host) is shown as it is.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
+}
+
+fn tls_config(options: HttpOptions) -> TlsConfig {
+    let roots = options.roots.unwrap_or_else(TrustedRoots::mozilla);
+    let identity = options
+        .identity
+        .map(|identity| ClientCert::new_with_certs(&identity.ureq_chain(), identity.ureq_key()));
+    TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&roots.ureq_certificates()))
+        .client_cert(identity)
+        .disable_verification(options.insecure)
+        .build()
+}
+
+/// A body that must not drip.
+struct Paced<R> {
+    inner: R,
+    begun: Instant,
+    read: u64,
+}
+
+impl<R> Paced<R> {
+    fn new(inner: R) -> Self {
+        Self {
+            inner,
+            begun: Instant::now(),
+            read: 0,
+        }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        self.read += read as u64;
+        let elapsed = self.begun.elapsed();
+        match elapsed > GRACE && self.read / elapsed.as_secs().max(1) < SLOWEST {
+            true => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{} bytes in {} s is too slow", self.read, elapsed.as_secs()),
+            )),
+            false => Ok(read),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_and_queries_kept() {
+        let cases = [
+            (
+                "https://a.example/r",
+                "1.root.json",
+                "https://a.example/r/1.root.json",
+            ),
+            (
+                "https://a.example/r/",
+                "targets/x y",
+                "https://a.example/r/targets/x%20y",
+            ),
+            (
+                "https://a.example",
+                "a?b#c%d",
+                "https://a.example/a%3Fb%23c%25d",
+            ),
+            (
+                "https://a.example/r?sig=1",
+                "a",
+                "https://a.example/r/a?sig=1",
+            ),
+        ];
+        for (base, name, url) in cases {
+            let http = Http::new(base, HttpOptions::default()).unwrap();
+            assert_eq!(http.url_of(name).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_shown() {
+        let http = Http::new("https://u:p@a.example/r?sig=1", HttpOptions::default()).unwrap();
+        assert_eq!(http.describe(), "https://a.example/r");
+    }
+}
