@@ -14,6 +14,7 @@
 //! - [`install`]: what an installer is, in no format's terms.
 //! - [`agent`]: what fleetd is; makes an [`install::Tree`] of a configuration and fetched components.
 //! - [`compress`]: parallel, deterministic compression; digests alongside.
+//! - [`templates`]: scripts, units and documents for hosts, filled in by named escapes.
 //! - [`package`]: one room per format, behind one trait.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
@@ -25,4 +26,5 @@ pub mod hint;
 pub mod install;
 pub mod package;
 pub mod store;
+pub mod templates;
 pub mod tuf;

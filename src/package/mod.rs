@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use crate::compress::{CompressError, Compressor};
 use crate::install::{ContentError, Identity, Os, Tree};
+use crate::templates::TemplateError;
 
 /// An installer's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,14 +145,9 @@ pub enum BuildError {
         /// What it cannot carry, with the value and the limit.
         what: String,
     },
-    /// A script template did not render: a fault of fleetpack.
-    #[error("cannot fill in a template for {format}")]
-    Template {
-        /// Which format.
-        format: Format,
-        /// The template engine's words.
-        source: Box<handlebars::RenderError>,
-    },
+    /// A script or document could not be filled in.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// Stopped on request.
     #[error("stopped")]
     Cancelled,
