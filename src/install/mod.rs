@@ -11,9 +11,11 @@
 
 mod content;
 mod tree;
+mod windows;
 
 pub use content::{Content, ContentError, Customer, Shared};
 pub use tree::{
     Access, AdminScript, Arch, Entry, Event, Identity, Kind, Lifecycle, Node, Os, Owner, Property,
     Service, Setting, Tree, TreeError,
 };
+pub use windows::{Moment, Restart, Step, Windows};

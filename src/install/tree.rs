@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Content, Customer};
+use super::{Content, Customer, Windows};
 
 /// The processor that an installer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -269,6 +269,8 @@ pub struct Tree {
     /// Paths that the running program makes and that removal takes away: files or whole
     /// directories, in the form of entries' paths.
     pub leftovers: Vec<String>,
+    /// What only Windows asks for; `Some` when `os` is [`Os::Windows`].
+    pub windows: Option<Windows>,
 }
 
 /// A tree that cannot be.
