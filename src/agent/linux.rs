@@ -1,0 +1,66 @@
+//! The agent on Linux: its folder, a systemd unit, its settings in `/etc/default/orbit`.
+
+use serde_json::json;
+
+use super::environment::{ROOT, variables};
+use super::fetched::Fetched;
+use super::{AgentError, component::Component, config::Config, layout};
+use crate::install::{Entry, Identity, Lifecycle, Os, Service, Tree};
+use crate::templates;
+
+const CPU_QUOTA: u32 = 20;
+const PROGRAM: &str = "/opt/orbit/bin/orbit/orbit";
+
+/// Everything that an installer for Linux puts on a host. `config` was checked and limited
+/// to [`Os::Linux`].
+pub fn tree(config: &Config, fetched: &Fetched, identity: Identity) -> Result<Tree, AgentError> {
+    let mut entries = layout::entries(ROOT, config, fetched)?;
+    entries.push(program_link(fetched)?);
+    entries.push(Entry::link("/usr/local/bin/orbit", PROGRAM));
+    entries.push(Entry::directory("/var/log/orbit"));
+    entries.push(Entry::directory("/var/log/osquery"));
+    entries.push(Entry::customer(
+        "/usr/lib/systemd/system/orbit.service",
+        0o644,
+        unit(config)?,
+    ));
+    entries.push(Entry::customer("/etc/default/orbit", 0o600, settings(config)?).secret());
+    Ok(Tree {
+        os: Os::Linux,
+        identity,
+        entries: Tree::settle(Os::Linux, entries)?,
+        service: Some(Service {
+            name: "orbit.service".into(),
+            program: PROGRAM.into(),
+            start: config.service,
+        }),
+        settings: Vec::new(),
+        properties: Vec::new(),
+        lifecycle: Lifecycle::default(),
+        leftovers: Vec::new(),
+        windows: None,
+    })
+}
+
+// orbit compares this link's text with the path that it expects.
+fn program_link(fetched: &Fetched) -> Result<Entry, AgentError> {
+    let orbit = fetched.program(Component::Orbit)?;
+    let target = format!("{ROOT}/bin/{}", orbit.target.name(&orbit.channel));
+    Ok(Entry::link(PROGRAM, target))
+}
+
+fn unit(config: &Config) -> Result<String, AgentError> {
+    let quota = config.cpu_quota.unwrap_or(CPU_QUOTA);
+    Ok(templates::render(
+        "linux/orbit.service",
+        &json!({ "cpu_quota": quota }),
+    )?)
+}
+
+fn settings(config: &Config) -> Result<String, AgentError> {
+    let variables = variables(config, Os::Linux);
+    Ok(templates::render(
+        "linux/environment",
+        &json!({ "variables": variables }),
+    )?)
+}
