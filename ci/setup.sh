@@ -1,0 +1,73 @@
+#!/bin/sh
+# Installs what the tests' tools need, on Debian 12 as root, where Rust, Go, Python and a C
+# compiler are. Does nothing that is already done. Prints what it found.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/versions"
+tools=${FLEETPACK_TOOLS:-$HOME/.cache/fleetpack-tools}
+mkdir -p "$tools"
+
+# One package a line, with what asks for it.
+packages() {
+    sed 's/#.*//' "$here/packages"
+}
+
+missing_packages() {
+    for package in $(packages); do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            printf '%s ' "$package"
+    done
+}
+
+install_packages() {
+    missing=$(missing_packages)
+    [ -n "$missing" ] || return 0
+    echo "installing: $missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -o DPkg::Lock::Timeout=600 -q update
+    # Services that a package would start have no business on a build machine.
+    refusal=/usr/sbin/policy-rc.d
+    if [ ! -e $refusal ]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' >$refusal
+        chmod 755 $refusal
+    fi
+    # shellcheck disable=SC2086 # one word per package
+    apt-get -o DPkg::Lock::Timeout=600 -q install -y --no-install-recommends $missing </dev/null
+}
+
+install_python() {
+    wanted="tuf==$PYTHON_TUF securesystemslib[crypto]==$PYTHON_SECURESYSTEMSLIB"
+    stamp=$tools/python/fleetpack-versions
+    [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
+    rm -rf "$tools/python"
+    # Debian's own interpreter: it is still there when a version manager is not.
+    /usr/bin/python3 -m venv "$tools/python"
+    # shellcheck disable=SC2086 # one word per package
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check $wanted
+    echo "$wanted" >"$stamp"
+}
+
+# Module sums are checked against tests/interop/*/go.sum; the tests build the programs.
+install_go_modules() {
+    for module in "$here"/../tests/interop/*/go.mod; do
+        [ -e "$module" ] || continue
+        (cd "$(dirname "$module")" && go mod download)
+    done
+}
+
+(
+    # Two runs at once on one machine take turns.
+    flock 9
+    install_packages
+    install_python
+    install_go_modules
+) 9>"$tools/lock"
+
+echo "packages:"
+for package in $(packages); do
+    dpkg-query -W -f '  ${Package} ${Version}\n' "$package"
+done
+"$tools/python/bin/pip" freeze --quiet --disable-pip-version-check | sed 's/^/  python /'
+echo "  $(rustc --version)"
+echo "  $(go version)"
