@@ -1,5 +1,7 @@
 //! Compression on all cores, deterministic, with digests in the same pass.
 
+pub mod mszip;
+
 use aws_lc_rs::digest;
 
 /// Compression failed.
