@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::environment::{ROOT, variables};
 use super::fetched::Fetched;
+use super::linux_lifecycle::{LEFTOVERS, lifecycle};
 use super::{AgentError, component::Component, config::Config, layout};
-use crate::install::{Entry, Identity, Lifecycle, Os, Service, Tree};
-use crate::templates;
+use crate::install::{Entry, Identity, Os, Service, Tree};
+use crate::templates::{self, TemplateError, escape::systemd_env};
 
 const CPU_QUOTA: u32 = 20;
 const PROGRAM: &str = "/opt/orbit/bin/orbit/orbit";
@@ -36,8 +37,8 @@ pub fn tree(config: &Config, fetched: &Fetched, identity: Identity) -> Result<Tr
         }),
         settings: Vec::new(),
         properties: Vec::new(),
-        lifecycle: Lifecycle::default(),
-        leftovers: Vec::new(),
+        lifecycle: lifecycle(config.service)?,
+        leftovers: LEFTOVERS.map(String::from).to_vec(),
         windows: None,
     })
 }
@@ -59,6 +60,13 @@ fn unit(config: &Config) -> Result<String, AgentError> {
 
 fn settings(config: &Config) -> Result<String, AgentError> {
     let variables = variables(config, Os::Linux);
+    for variable in &variables {
+        // In the template all values have one name; here the error can tell which it is.
+        systemd_env(&variable.value).map_err(|source| TemplateError::Refused {
+            value: variable.name.to_owned(),
+            source,
+        })?;
+    }
     Ok(templates::render(
         "linux/environment",
         &json!({ "variables": variables }),

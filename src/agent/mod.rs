@@ -5,7 +5,8 @@
 //! - [`environment`]: the configuration as the agent's `ORBIT_*` variables.
 //! - [`fetched`]: the verified programs, ready for an installer.
 //! - [`layout`]: the agent's folder, the same on all systems.
-//! - [`linux`]: configuration and programs as an [`install::Tree`](crate::install::Tree).
+//! - [`linux`]: configuration and programs as an [`install::Tree`](crate::install::Tree);
+//!   [`linux_lifecycle`]: what is done on the host around installation and removal.
 
 pub mod component;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod environment;
 pub mod fetched;
 pub mod layout;
 pub mod linux;
+pub mod linux_lifecycle;
 
 use crate::hint::Hint;
 use crate::install::{Arch, Identity, TreeError};

@@ -6,6 +6,7 @@
 //! one must answer.
 
 mod output;
+pub mod scripts;
 
 pub use output::Output;
 

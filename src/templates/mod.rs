@@ -25,7 +25,25 @@ macro_rules! templates {
 }
 
 /// Every template: its name and text.
-const LINUX: &[(&str, &str)] = templates!["linux/environment", "linux/orbit.service"];
+const LINUX: &[(&str, &str)] = templates![
+    "linux/administrator",
+    "linux/agent/after_install",
+    "linux/agent/after_remove",
+    "linux/agent/before_remove",
+    "linux/agent/handover",
+    "linux/arch/install",
+    "linux/deb/postinst",
+    "linux/deb/postrm",
+    "linux/deb/preinst",
+    "linux/deb/prerm",
+    "linux/environment",
+    "linux/functions",
+    "linux/orbit.service",
+    "linux/rpm/posttrans",
+    "linux/rpm/postun",
+    "linux/rpm/pre",
+    "linux/rpm/preun",
+];
 const MACOS: &[(&str, &str)] = templates![];
 const WINDOWS: &[(&str, &str)] = templates![];
 

@@ -1,0 +1,148 @@
+//! Maintainer scripts of the three Linux formats: from a package manager's calls to the
+//! tree's events.
+//!
+//! The bodies of the events are the tree's ([`crate::install::Lifecycle`]); each becomes a
+//! shell function named after its event, and a template of the format calls it at the right
+//! moment. Everything is POSIX shell, for dash and bash. What is called when, and with which
+//! arguments: Debian Policy chapter 6; rpm-scriptlets(7); alpm-install-scriptlet(5).
+
+mod administrator;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{BuildError, Format};
+use crate::install::{Event, Tree};
+use crate::templates;
+
+/// A script's name in its format, and its text.
+pub type Script = (&'static str, String);
+
+/// The control members `preinst`, `postinst`, `prerm`, `postrm`.
+pub fn deb(tree: &Tree) -> Result<Vec<Script>, BuildError> {
+    let events = |event| Scripts::new(tree, Format::Deb, event);
+    Ok(vec![
+        (
+            "preinst",
+            events(BEFORE_INSTALL)?.render("linux/deb/preinst")?,
+        ),
+        (
+            "postinst",
+            events(AFTER_INSTALL)?.render("linux/deb/postinst")?,
+        ),
+        ("prerm", events(BEFORE_REMOVE)?.render("linux/deb/prerm")?),
+        ("postrm", events(AFTER_REMOVE)?.render("linux/deb/postrm")?),
+    ])
+}
+
+/// The scriptlets `pre`, `preun`, `postun`, `posttrans`, for the interpreter `/bin/sh`. There
+/// is no `post`: the old package's scripts would undo it on upgrade.
+pub fn rpm(tree: &Tree) -> Result<Vec<Script>, BuildError> {
+    let events = |event| Scripts::new(tree, Format::Rpm, event);
+    Ok(vec![
+        ("pre", events(BEFORE_INSTALL)?.render("linux/rpm/pre")?),
+        ("preun", events(BEFORE_REMOVE)?.render("linux/rpm/preun")?),
+        ("postun", events(AFTER_REMOVE)?.render("linux/rpm/postun")?),
+        (
+            "posttrans",
+            events(AFTER_INSTALL)?.render("linux/rpm/posttrans")?,
+        ),
+    ])
+}
+
+/// The one member `.INSTALL`, a library of functions for bash.
+pub fn arch(tree: &Tree) -> Result<Vec<Script>, BuildError> {
+    let scripts = Scripts::new(tree, Format::PkgTarZst, &EVERYTHING)?;
+    Ok(vec![(".INSTALL", scripts.render("linux/arch/install")?)])
+}
+
+const BEFORE_INSTALL: &[Event] = &[Event::BeforeInstall];
+// The body of after_install calls handover, when the agent is the one that installs.
+const AFTER_INSTALL: &[Event] = &[Event::Handover, Event::AfterInstall];
+const BEFORE_REMOVE: &[Event] = &[Event::BeforeRemove];
+const AFTER_REMOVE: &[Event] = &[Event::AfterRemove];
+const EVERYTHING: [Event; 5] = [
+    Event::BeforeInstall,
+    Event::Handover,
+    Event::AfterInstall,
+    Event::BeforeRemove,
+    Event::AfterRemove,
+];
+
+/// The shell function that holds an event's body.
+fn function(event: Event) -> &'static str {
+    match event {
+        Event::BeforeInstall => "before_install",
+        Event::AfterInstall => "after_install",
+        Event::BeforeRemove => "before_remove",
+        Event::AfterRemove => "after_remove",
+        Event::Handover => "handover",
+    }
+}
+
+/// What the templates of all scripts are filled with.
+#[derive(Serialize)]
+struct Scripts<'a> {
+    package: &'a str,
+    service: Option<&'a str>,
+    /// The rendered functions.
+    functions: String,
+    /// Which events have an administrator's script, `<event>_administrator`.
+    administrator: BTreeMap<&'static str, bool>,
+}
+
+#[derive(Serialize)]
+struct Functions<'a> {
+    package: &'a str,
+    administrator: bool,
+    functions: Vec<Function>,
+}
+
+#[derive(Serialize)]
+struct Function {
+    name: String,
+    body: String,
+}
+
+impl<'a> Scripts<'a> {
+    fn new(tree: &'a Tree, format: Format, events: &[Event]) -> Result<Self, BuildError> {
+        let mut functions = Vec::new();
+        let mut administrator: BTreeMap<_, _> =
+            EVERYTHING.iter().map(|e| (function(*e), false)).collect();
+        for &event in events {
+            let name = function(event);
+            let body = tree.lifecycle.bodies.get(&event);
+            functions.push(Function {
+                name: name.to_owned(),
+                body: body.cloned().unwrap_or_else(|| "    :".to_owned()),
+            });
+            if let Some(script) = tree.lifecycle.admin.get(&event) {
+                functions.push(Function {
+                    name: format!("{name}_administrator"),
+                    body: administrator::call(script, format)?,
+                });
+                administrator.insert(name, true);
+            }
+        }
+        let package = tree.identity.name.as_str();
+        let functions = Functions {
+            package,
+            administrator: administrator.values().any(|there| *there),
+            functions,
+        };
+        Ok(Self {
+            package,
+            service: tree.service.as_ref().map(|service| service.name.as_str()),
+            functions: templates::render("linux/functions", &functions)?,
+            administrator,
+        })
+    }
+
+    fn render(&self, template: &str) -> Result<String, BuildError> {
+        Ok(templates::render(template, self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;
