@@ -271,7 +271,10 @@ impl Config {
         if let Some(enrollment) = &self.enrollment {
             check_url("--fleet-url", &enrollment.url)?;
         }
-        check_url("--update-url", &self.update_url)?;
+        // A repository in a folder: agents cannot update from it, but they run.
+        if !self.update_url.starts_with("file://") {
+            check_url("--update-url", &self.update_url)?;
+        }
         if let Some(email) = self
             .end_user_email
             .as_deref()

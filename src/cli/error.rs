@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+use crate::agent::AgentError;
+use crate::agent::config::ConfigError;
 use crate::hint::Hint;
+use crate::package::BuildError;
+use crate::store::StoreError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,18 @@ pub enum CliError {
     /// Standard output or the terminal failed.
     #[error("cannot write to standard output")]
     Print(#[source] std::io::Error),
+    /// A setting that cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The update repository could not be read, or a certificate for it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Configuration and programs do not make an installer.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The installer could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// A file named on the command line.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -50,7 +66,7 @@ impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Config(_) => Exit::Usage,
             _ => Exit::Failed,
         }
     }
@@ -60,7 +76,10 @@ impl Hint for CliError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Usage { hint, .. } => hint.clone(),
-            Self::Print(_) | Self::Io(_) => None,
+            Self::Config(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Agent(error) => error.hint(),
+            Self::Print(_) | Self::Io(_) | Self::Build(_) => None,
         }
     }
 }

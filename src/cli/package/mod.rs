@@ -1,15 +1,17 @@
-//! `fleetpack package …`.
+//! `fleetpack package …`: fetch, verify, build, one file after the other.
+
+mod anchor;
+mod args;
+mod options;
+
+pub use args::Args;
+pub use options::{Options, Place};
 
 use super::{CliError, Printer, Surroundings};
 
-/// What follows `package`.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
-
 /// Runs the command.
-pub fn run(_args: Args, _surroundings: &Surroundings, _printer: &Printer) -> Result<(), CliError> {
-    Err(CliError::usage(
-        "`package` has no types yet",
-        "fleetpack --help",
-    ))
+pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let options = Options::resolve(args, surroundings, printer)?;
+    let _ = options;
+    Ok(())
 }

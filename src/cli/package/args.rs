@@ -1,0 +1,307 @@
+//! What can be typed after `package`: the flags of `fleetctl package`, and a few more.
+//!
+//! Switches are Go's: `--debug`, `--debug=true`, `--debug=false`. Nothing is looked up here;
+//! [`super::options`] makes sense of it.
+
+use std::path::PathBuf;
+
+use crate::agent::config::HostIdentifier;
+use crate::agent::duration::GoDuration;
+use crate::package::{Compression, Format};
+
+/// A switch in Go's notation.
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("use true or false".into()),
+    }
+}
+
+fn host_identifier(text: &str) -> Result<HostIdentifier, String> {
+    match text {
+        "uuid" => Ok(HostIdentifier::Uuid),
+        "instance" => Ok(HostIdentifier::Instance),
+        _ => Err("use uuid or instance".into()),
+    }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        "xz" => Ok(Compression::Xz),
+        "none" => Ok(Compression::None),
+        _ => Err("use gzip, zstd, xz or none".into()),
+    }
+}
+
+/// The words of `--type`: a format, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Types {
+    /// One format.
+    One(Format),
+    /// Every format.
+    All,
+}
+
+fn types(text: &str) -> Result<Types, String> {
+    match text {
+        "all" => Ok(Types::All),
+        word => word.parse().map(Types::One),
+    }
+}
+
+/// The words of `--arch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ArchWord {
+    /// x86-64
+    Amd64,
+    /// AArch64
+    Arm64,
+}
+
+/// Make an installer of Fleet's agent
+///
+/// The agent's programs are taken from an update repository and verified on the way; the
+/// installer holds them, the trust anchor, Fleet's address and the enroll secret.
+#[derive(Debug, clap::Args)]
+#[command(
+    next_line_help = false,
+    after_help = "Examples:\n  \
+    fleetpack package --type deb --fleet-url https://fleet.example.com --enroll-secret \"$SECRET\" \\\n    \
+    --update-url https://updates.example.com --update-roots @root.json\n  \
+    fleetpack package --type deb --arch arm64 --fleet-desktop --fleet-url … --enroll-secret …"
+)]
+pub struct Args {
+    /// Package type: deb, rpm, pkg.tar.zst, pkg, msi; several with commas, or `all`
+    #[arg(long = "type", required = true, value_delimiter = ',', value_parser = types, value_name = "TYPE")]
+    pub types: Vec<Types>,
+
+    /// Processor of the hosts; amd64 when not given. Not for pkg, which holds both
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub arch: Vec<ArchWord>,
+
+    #[command(flatten)]
+    pub(super) fleet: FleetArgs,
+
+    #[command(flatten)]
+    pub(super) updates: UpdatesArgs,
+
+    #[command(flatten)]
+    pub(super) agent: AgentArgs,
+
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+/// Fleet's side.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Fleet")]
+pub struct FleetArgs {
+    /// Address of the Fleet server
+    #[arg(long, value_name = "URL")]
+    pub fleet_url: Option<String>,
+
+    /// Secret with which hosts enroll
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "FLEETPACK_ENROLL_SECRET",
+        hide_env_values = true
+    )]
+    pub enroll_secret: Option<String>,
+
+    /// File that holds the enroll secret; `-` for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "enroll_secret")]
+    pub enroll_secret_file: Option<PathBuf>,
+
+    /// PEM certificates that the Fleet server's is checked against
+    #[arg(long, value_name = "FILE")]
+    pub fleet_certificate: Option<PathBuf>,
+
+    /// Client certificate (PEM) towards the Fleet server
+    #[arg(long, value_name = "FILE", requires = "fleet_tls_client_key")]
+    pub fleet_tls_client_certificate: Option<PathBuf>,
+
+    /// Key of that client certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "fleet_tls_client_certificate")]
+    pub fleet_tls_client_key: Option<PathBuf>,
+
+    /// Do not check servers' certificates
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub insecure: bool,
+
+    /// Hosts hold a certificate that Fleet issues (Linux)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_FLEET_MANAGED_HOST_IDENTITY_CERTIFICATE", hide_env = true)]
+    pub fleet_managed_host_identity_certificate: bool,
+
+    /// Address and secret come from an MDM profile (pkg)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_USE_SYSTEM_CONFIGURATION", hide_env = true)]
+    pub use_system_configuration: bool,
+}
+
+/// The update repository's side.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Updates")]
+pub struct UpdatesArgs {
+    /// Update repository: http(s), file://, or a folder
+    #[arg(long, value_name = "URL", default_value = crate::agent::config::FLEET_UPDATES)]
+    pub update_url: String,
+
+    /// Address that hosts update from, when this machine reads the repository elsewhere
+    #[arg(long, value_name = "URL")]
+    pub agent_update_url: Option<String>,
+
+    /// Trust anchor: what `updates roots` prints, or `@FILE` with it
+    #[arg(long, value_name = "JSON")]
+    pub update_roots: Option<String>,
+
+    /// PEM certificates that the update server's is checked against
+    #[arg(long, value_name = "FILE")]
+    pub update_tls_certificate: Option<PathBuf>,
+
+    /// Client certificate (PEM) towards the update server
+    #[arg(long, value_name = "FILE", requires = "update_tls_client_key")]
+    pub update_tls_client_certificate: Option<PathBuf>,
+
+    /// Key of that client certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "update_tls_client_certificate")]
+    pub update_tls_client_key: Option<PathBuf>,
+
+    /// How often hosts look for updates
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
+    pub update_interval: GoDuration,
+
+    /// Hosts do not update the agent
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub disable_updates: bool,
+
+    /// Channel of orbit
+    #[arg(long, value_name = "CHANNEL", default_value = "stable")]
+    pub orbit_channel: String,
+
+    /// Channel of osqueryd
+    #[arg(long, value_name = "CHANNEL", default_value = "stable")]
+    pub osqueryd_channel: String,
+
+    /// Channel of Fleet Desktop
+    #[arg(long, value_name = "CHANNEL", default_value = "stable")]
+    pub desktop_channel: String,
+
+    /// Folder that remembers what was verified before, against rollbacks
+    #[arg(long, value_name = "DIR", conflicts_with = "no_state")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Remember nothing between runs
+    #[arg(long)]
+    pub no_state: bool,
+}
+
+/// How the agent behaves.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Agent")]
+pub struct AgentArgs {
+    /// Include Fleet Desktop
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub fleet_desktop: bool,
+
+    /// Host that Fleet Desktop opens in the browser instead of the Fleet server
+    #[arg(long, value_name = "HOST")]
+    pub fleet_desktop_alternative_browser_host: Option<String>,
+
+    /// Enable and start the service
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub service: bool,
+
+    /// Fleet may run scripts on hosts
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_ENABLE_SCRIPTS", hide_env = true)]
+    pub enable_scripts: bool,
+
+    /// Write verbose logs on hosts
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub debug: bool,
+
+    /// How hosts identify themselves: uuid or instance
+    #[arg(long, value_parser = host_identifier, default_value = "uuid", value_name = "WORD", env = "FLEETCTL_HOST_IDENTIFIER", hide_env = true)]
+    pub host_identifier: HostIdentifier,
+
+    /// E-mail address of the host's user (not for pkg)
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "FLEETCTL_END_USER_EMAIL",
+        hide_env = true
+    )]
+    pub end_user_email: Option<String>,
+
+    /// Where osquery's database lies on hosts: an absolute path
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "FLEETCTL_OSQUERY_DB",
+        hide_env = true
+    )]
+    pub osquery_db: Option<String>,
+
+    /// File of flags for osquery
+    #[arg(long, value_name = "FILE")]
+    pub osquery_flagfile: Option<PathBuf>,
+
+    /// Share of one processor in percent (Linux)
+    #[arg(long, value_name = "PERCENT")]
+    pub cpu_quota: Option<u32>,
+
+    /// Keep secrets in files (pkg, msi)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_DISABLE_KEYSTORE", hide_env = true)]
+    pub disable_keystore: bool,
+
+    /// No first-run screens (Linux, msi)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub disable_setup_experience: bool,
+
+    /// Do not wait for the user's sign-in (Linux, msi)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub bypass_end_user_auth: bool,
+}
+
+/// The file that is made.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Where to write the installer; must end in the type's extension
+    #[arg(long, value_name = "FILE", conflicts_with = "outdir")]
+    pub outfile: Option<PathBuf>,
+
+    /// Folder for installers under their usual names
+    #[arg(long, value_name = "DIR")]
+    pub outdir: Option<PathBuf>,
+
+    /// Compression of the payload where the format has a choice: gzip, zstd, xz or none
+    #[arg(long, value_parser = compression, value_name = "WORD")]
+    pub compression: Option<Compression>,
+
+    /// Reverse-domain identifier of the product (pkg)
+    #[arg(long, value_name = "ID")]
+    pub identifier: Option<String>,
+
+    /// Say more about what is done
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub verbose: bool,
+
+    /// Accepted for the sake of scripts: no folder is ever opened
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub disable_open_folder: bool,
+
+    /// Accepted for the sake of scripts: there is no other tooling
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_NATIVE_TOOLING")]
+    pub native_tooling: bool,
+
+    /// Accepted for the sake of scripts: WiX is not used
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub local_wix_dir: Option<PathBuf>,
+
+    /// Signing identity in a Mac's keychain: needs a Mac
+    #[arg(long, hide = true, value_name = "IDENTITY")]
+    pub sign_identity: Option<String>,
+}

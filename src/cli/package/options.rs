@@ -1,0 +1,372 @@
+//! What the flags mean: files read, the environment looked up, contradictions refused.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::anchor;
+use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
+use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret};
+use crate::cli::{CliError, Printer, Surroundings};
+use crate::fs;
+use crate::install::{Arch, Os};
+use crate::package::{Compression, Format};
+use crate::store::tls::{self, ClientIdentity, TrustedRoots};
+use crate::store::{HttpOptions, StoreError};
+
+/// The largest file that is taken from the command line: certificates, flags, secrets.
+const FILE_LIMIT: u64 = 4 << 20;
+
+/// A run of `fleetpack package`, resolved.
+pub struct Options {
+    /// What hosts are told.
+    pub config: Config,
+    /// Formats and processors, each pair once, in a fixed order.
+    pub installers: Vec<(Format, Arch)>,
+    /// Where the files go.
+    pub place: Place,
+    /// Payload compression, if not the format's own.
+    pub compression: Option<Compression>,
+    /// Seconds since 1970 in the packages.
+    pub epoch: u64,
+    /// Trusted root metadata.
+    pub anchor: Vec<u8>,
+    /// Where the repository is read from while packaging.
+    pub source: String,
+    /// How to speak to the update server while packaging.
+    pub http: HttpOptions,
+    /// Where verified state is kept.
+    pub state: Option<PathBuf>,
+}
+
+/// Where the files go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One file, by its name.
+    File(PathBuf),
+    /// Usual names in a folder.
+    Folder(PathBuf),
+}
+
+impl Options {
+    /// Resolves the arguments.
+    pub fn resolve(
+        args: Args,
+        surroundings: &Surroundings,
+        printer: &Printer,
+    ) -> Result<Self, CliError> {
+        note_ignored(&args, printer)?;
+        let installers = installers(&args)?;
+        let place = place(&args, &installers)?;
+        let state = match (args.updates.no_state, &args.updates.state_dir) {
+            (true, _) => None,
+            (false, Some(folder)) => Some(folder.clone()),
+            (false, None) => surroundings.state_folder(),
+        };
+        let epoch = surroundings.epoch()?;
+        let anchor = anchor::of(
+            args.updates.update_roots.as_deref(),
+            &args.updates.update_url,
+        )?;
+        let http = http_options(&args)?;
+        let source = args.updates.update_url.clone();
+        let update_url = agent_update_url(&args.updates, printer)?;
+        let compression = args.output.compression;
+        let config = config(args, update_url)?;
+        config.check()?;
+        Ok(Self {
+            config,
+            installers,
+            place,
+            compression,
+            epoch,
+            anchor,
+            source,
+            http,
+            state,
+        })
+    }
+}
+
+fn note_ignored(args: &Args, printer: &Printer) -> Result<(), CliError> {
+    if args.output.sign_identity.is_some() {
+        return Err(CliError::usage(
+            "--sign-identity takes a key from a Mac's keychain, which only a Mac's own tools can use",
+            "sign here with --macos-devid-pem-content, or on a Mac with `productsign`",
+        ));
+    }
+    if args.output.native_tooling {
+        printer.note("note: --native-tooling has no effect: fleetpack always builds by itself");
+    }
+    if args.output.local_wix_dir.is_some() {
+        printer.note("note: --local-wix-dir has no effect: fleetpack builds without WiX");
+    }
+    Ok(())
+}
+
+fn installers(args: &Args) -> Result<Vec<(Format, Arch)>, CliError> {
+    let mut formats = BTreeSet::new();
+    for word in &args.types {
+        match word {
+            Types::One(format) => formats.extend([*format]),
+            Types::All => formats.extend(Format::ALL),
+        }
+    }
+    let only_macos = formats.iter().all(|format| format.os() == Os::Macos);
+    if only_macos && !args.arch.is_empty() {
+        return Err(CliError::usage(
+            "--arch does not go with pkg, which holds both processors' programs",
+            "leave out --arch",
+        ));
+    }
+    let arches: BTreeSet<Arch> = match args.arch.is_empty() {
+        true => [Arch::Amd64].into(),
+        false => args.arch.iter().map(|word| word.arch()).collect(),
+    };
+    let mut pairs = Vec::new();
+    for format in formats {
+        match format.os() {
+            Os::Macos => pairs.push((format, Arch::Universal)),
+            Os::Linux | Os::Windows => pairs.extend(arches.iter().map(|arch| (format, *arch))),
+        }
+    }
+    Ok(pairs)
+}
+
+impl ArchWord {
+    fn arch(self) -> Arch {
+        match self {
+            Self::Amd64 => Arch::Amd64,
+            Self::Arm64 => Arch::Arm64,
+        }
+    }
+}
+
+fn place(args: &Args, installers: &[(Format, Arch)]) -> Result<Place, CliError> {
+    let Some(outfile) = &args.output.outfile else {
+        let folder = args.output.outdir.clone();
+        return Ok(Place::Folder(folder.unwrap_or_else(|| PathBuf::from("."))));
+    };
+    let [(format, _)] = installers else {
+        return Err(CliError::usage(
+            format!(
+                "--outfile names one file, but {} are made",
+                installers.len()
+            ),
+            "use --outdir DIR",
+        ));
+    };
+    let extension = format!(".{format}");
+    match outfile.to_string_lossy().ends_with(&extension) && outfile.file_name().is_some() {
+        true => Ok(Place::File(outfile.clone())),
+        false => Err(CliError::usage(
+            format!(
+                "--outfile {} does not end in {extension}",
+                outfile.display()
+            ),
+            format!("--outfile fleet-osquery{extension}"),
+        )),
+    }
+}
+
+/// Where hosts update from: a folder is told to them as a `file` URL, with a warning.
+fn agent_update_url(updates: &UpdatesArgs, printer: &Printer) -> Result<String, CliError> {
+    if let Some(url) = &updates.agent_update_url {
+        return Ok(url.clone());
+    }
+    let typed = &updates.update_url;
+    let url = match typed.split_once("://") {
+        Some(("file", _)) => typed.clone(),
+        Some(_) => return Ok(typed.clone()),
+        None => {
+            let folder = std::path::absolute(typed)?;
+            let url =
+                url::Url::from_file_path(&folder).map_err(|()| StoreError::Place(typed.clone()));
+            url?.to_string()
+        }
+    };
+    if !updates.disable_updates {
+        printer.warn(format!(
+            "hosts cannot update from {typed}; give them an address with --agent-update-url, or --disable-updates"
+        ));
+    }
+    Ok(url)
+}
+
+fn config(args: Args, update_url: String) -> Result<Config, CliError> {
+    let Args {
+        fleet,
+        updates,
+        agent,
+        output,
+        ..
+    } = args;
+    Ok(Config {
+        enrollment: enrollment(&fleet)?,
+        fleet_certificate: pem(fleet.fleet_certificate.as_deref())?,
+        fleet_client: client_files(
+            fleet.fleet_tls_client_certificate.as_deref(),
+            fleet.fleet_tls_client_key.as_deref(),
+        )?,
+        update_certificate: pem(updates.update_tls_certificate.as_deref())?,
+        update_client: client_files(
+            updates.update_tls_client_certificate.as_deref(),
+            updates.update_tls_client_key.as_deref(),
+        )?,
+        update_url,
+        update_interval: updates.update_interval,
+        channels: Channels {
+            orbit: updates.orbit_channel,
+            osqueryd: updates.osqueryd_channel,
+            desktop: updates.desktop_channel,
+        },
+        desktop: agent.fleet_desktop,
+        desktop_browser_host: agent.fleet_desktop_alternative_browser_host,
+        insecure: fleet.insecure,
+        disable_updates: updates.disable_updates,
+        debug: agent.debug,
+        enable_scripts: agent.enable_scripts,
+        host_identifier: agent.host_identifier,
+        end_user_email: agent.end_user_email,
+        osquery_db: agent.osquery_db,
+        disable_keystore: agent.disable_keystore,
+        use_system_configuration: fleet.use_system_configuration,
+        managed_host_identity: fleet.fleet_managed_host_identity_certificate,
+        disable_setup_experience: agent.disable_setup_experience,
+        bypass_end_user_auth: agent.bypass_end_user_auth,
+        service: agent.service,
+        cpu_quota: agent.cpu_quota,
+        osquery_flagfile: read(agent.osquery_flagfile.as_deref())?,
+        identifier: output.identifier,
+    })
+}
+
+fn enrollment(fleet: &FleetArgs) -> Result<Option<Enrollment>, CliError> {
+    let secret = match (&fleet.enroll_secret, &fleet.enroll_secret_file) {
+        (Some(secret), _) => Some(Secret::new(secret.as_str())),
+        (None, Some(file)) => Some(secret_from(file)?),
+        (None, None) => None,
+    };
+    match (&fleet.fleet_url, secret) {
+        (None, None) => Ok(None),
+        (Some(url), Some(secret)) => Ok(Some(Enrollment {
+            url: url.clone(),
+            secret,
+        })),
+        (Some(_), None) => Err(CliError::usage(
+            "--fleet-url needs the secret with which hosts enroll",
+            "add --enroll-secret or --enroll-secret-file",
+        )),
+        (None, Some(_)) => Err(CliError::usage(
+            "an enroll secret needs the address of the Fleet server",
+            "add --fleet-url https://fleet.example.com",
+        )),
+    }
+}
+
+/// A secret from a file or standard input; one line break at its end is not part of it.
+fn secret_from(file: &Path) -> Result<Secret, CliError> {
+    let bytes = match file.as_os_str() == "-" {
+        true => {
+            let mut bytes = Zeroizing::new(Vec::new());
+            std::io::stdin()
+                .take(FILE_LIMIT)
+                .read_to_end(&mut bytes)
+                .map_err(|e| fs::naming(e, "read", Path::new("standard input")))?;
+            bytes
+        }
+        false => Zeroizing::new(read_file(file)?),
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        CliError::usage(
+            format!("the enroll secret in {} is no UTF-8 text", file.display()),
+            "write the secret alone into the file",
+        )
+    })?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
+    let bytes = fs::read_limited(path, FILE_LIMIT)?;
+    bytes.ok_or_else(|| {
+        CliError::usage(
+            format!("{} does not exist", path.display()),
+            "check the path",
+        )
+    })
+}
+
+fn read(path: Option<&Path>) -> Result<Option<Vec<u8>>, CliError> {
+    path.map(read_file).transpose()
+}
+
+fn pem(path: Option<&Path>) -> Result<Option<Vec<u8>>, CliError> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let bytes = read_file(path)?;
+    tls::certificates(&bytes, &path.display().to_string()).map_err(StoreError::from)?;
+    Ok(Some(bytes))
+}
+
+/// Both files of a pair, which clap sees to, and that they are one.
+fn client_files(
+    certificate: Option<&Path>,
+    key: Option<&Path>,
+) -> Result<Option<ClientFiles>, CliError> {
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        return Ok(None);
+    };
+    let files = ClientFiles {
+        certificate: read_file(certificate)?,
+        key: Zeroizing::new(read_file(key)?),
+    };
+    identity(&files, certificate, key)?;
+    Ok(Some(files))
+}
+
+fn identity(
+    files: &ClientFiles,
+    certificate: &Path,
+    key: &Path,
+) -> Result<ClientIdentity, CliError> {
+    let names = (certificate.display().to_string(), key.display().to_string());
+    let pair = ClientIdentity::from_pem((&files.certificate, &names.0), (&files.key, &names.1));
+    Ok(pair.map_err(StoreError::from)?)
+}
+
+fn http_options(args: &Args) -> Result<HttpOptions, CliError> {
+    let UpdatesArgs {
+        update_tls_certificate,
+        update_tls_client_certificate,
+        update_tls_client_key,
+        ..
+    } = &args.updates;
+    let roots = match update_tls_certificate {
+        None => None,
+        Some(path) => {
+            let name = path.display().to_string();
+            let roots = TrustedRoots::from_pem(&read_file(path)?, &name);
+            Some(roots.map_err(StoreError::from)?)
+        }
+    };
+    let (certificate, key) = (update_tls_client_certificate, update_tls_client_key);
+    let identity = match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            let files = client_files(Some(certificate), Some(key))?;
+            files
+                .map(|files| identity(&files, certificate, key))
+                .transpose()?
+        }
+        _ => None,
+    };
+    Ok(HttpOptions {
+        roots,
+        identity,
+        insecure: args.fleet.insecure,
+        silence: None,
+    })
+}
