@@ -1,1 +1,21 @@
-//! The Update Framework. Knows nothing of fleetd.
+//! The Update Framework (TUF 1.0.34): metadata, keys, the client, repository editing.
+//!
+//! Knows nothing of fleetd. Bytes become [`metadata`] by [`json`]; [`trusted`] is the client
+//! workflow without I/O, [`client`] the I/O around it; [`repository`] is the one way to change
+//! a repository, with keys from [`keystore`]. What agents in the field need beyond the
+//! specification is marked `// go-tuf 0.5.2:`.
+//! Specification: <https://theupdateframework.github.io/specification/v1.0.34/>.
+
+pub mod client;
+pub mod hashes;
+pub mod json;
+pub mod key;
+pub mod keystore;
+pub mod metadata;
+pub mod name;
+pub mod state;
+pub mod time;
+pub mod trusted;
+
+/// The edition of the specification that is followed.
+pub const SPEC_VERSION: &str = "1.0.34";

@@ -1,0 +1,266 @@
+//! Public keys and the verification of signatures (TUF 4.2).
+//!
+//! Known are ed25519, ECDSA on P-256 (keytypes `ecdsa-sha2-nistp256` and, to read only,
+//! `ecdsa`) and `rsassa-pss-sha256`. A key of another type or a malformed one is kept as it
+//! is, for it is signed, and verifies nothing. The key's object survives a round trip.
+
+use aws_lc_rs::{digest, signature};
+use base64::Engine as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Map, Value};
+
+use super::json;
+
+/// A public key as metadata list it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    object: Map<String, Value>,
+    public: Public,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Public {
+    /// 32 bytes, RFC 8032.
+    Ed25519(Vec<u8>),
+    /// SubjectPublicKeyInfo in DER, or the bare point.
+    EcdsaP256(Vec<u8>),
+    /// SubjectPublicKeyInfo in DER.
+    RsaPss(Vec<u8>),
+    /// Another type, or not to be read.
+    Unusable,
+}
+
+impl Key {
+    /// An ed25519 key in the object that go-tuf writes.
+    pub fn ed25519(public: &[u8; 32]) -> Self {
+        let mut keyval = Map::new();
+        keyval.insert("public".into(), hex::encode(public).into());
+        let mut object = Map::new();
+        object.insert("keytype".into(), "ed25519".into());
+        object.insert("scheme".into(), "ed25519".into());
+        object.insert(
+            "keyid_hash_algorithms".into(),
+            vec!["sha256", "sha512"].into(),
+        );
+        object.insert("keyval".into(), keyval.into());
+        Self {
+            object,
+            public: Public::Ed25519(public.to_vec()),
+        }
+    }
+
+    /// Reads a key's object; an error when it has no `keytype`, `scheme` and `keyval`.
+    pub fn from_object(object: Map<String, Value>) -> Result<Self, String> {
+        let text = |field: &str| match object.get(field) {
+            Some(Value::String(text)) => Ok(text.as_str()),
+            _ => Err(format!("a key has no {field}")),
+        };
+        let keyval = match object.get("keyval") {
+            Some(Value::Object(keyval)) => keyval,
+            _ => return Err("a key has no keyval".to_owned()),
+        };
+        let value = keyval.get("public").and_then(Value::as_str);
+        let public = match (text("keytype")?, text("scheme")?, value) {
+            ("ed25519", "ed25519", Some(value)) => ed25519_public(value),
+            ("ecdsa-sha2-nistp256" | "ecdsa", "ecdsa-sha2-nistp256", Some(value)) => {
+                ecdsa_public(value)
+            }
+            ("rsa", "rsassa-pss-sha256", Some(value)) => pem(value).map(Public::RsaPss),
+            _ => None,
+        };
+        Ok(Self {
+            public: public.unwrap_or(Public::Unusable),
+            object,
+        })
+    }
+
+    /// The key id by the specification's rule: sha256 of the canonical form of the four
+    /// fields that go-tuf knows.
+    pub fn id(&self) -> String {
+        // go-tuf 0.5.2: recomputes ids over these fields alone.
+        let known: Map<String, Value> = self
+            .object
+            .iter()
+            .filter(|(field, _)| {
+                matches!(
+                    field.as_str(),
+                    "keytype" | "scheme" | "keyid_hash_algorithms" | "keyval"
+                )
+            })
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect();
+        // A key with fractions in it has no canonical form; its text then stands in.
+        let bytes = json::canonical(&Value::Object(known))
+            .unwrap_or_else(|_| format!("{:?}", self.object).into_bytes());
+        hex::encode(digest::digest(&digest::SHA256, &bytes))
+    }
+
+    /// The type, for people: `ed25519`, `ecdsa-sha2-nistp256`, `rsa`, …
+    pub fn keytype(&self) -> &str {
+        self.object
+            .get("keytype")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Whether signatures by it can be verified at all.
+    pub fn usable(&self) -> bool {
+        self.public != Public::Unusable
+    }
+
+    /// Whether this is the same key, whatever its object looks like.
+    pub fn same_as(&self, other: &Key) -> bool {
+        match self.public {
+            Public::Unusable => self.object == other.object,
+            _ => self.public == other.public,
+        }
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let (algorithm, bytes): (&dyn signature::VerificationAlgorithm, _) = match &self.public {
+            Public::Ed25519(bytes) => (&signature::ED25519, bytes),
+            Public::EcdsaP256(bytes) => (&signature::ECDSA_P256_SHA256_ASN1, bytes),
+            Public::RsaPss(bytes) => (&signature::RSA_PSS_2048_8192_SHA256, bytes),
+            Public::Unusable => return false,
+        };
+        signature::UnparsedPublicKey::new(algorithm, bytes)
+            .verify(message, signature)
+            .is_ok()
+    }
+}
+
+fn ed25519_public(value: &str) -> Option<Public> {
+    let bytes = hex::decode(value).ok()?;
+    (bytes.len() == 32).then_some(Public::Ed25519(bytes))
+}
+
+// go-tuf 0.5.2: old keys hold the uncompressed point in hex in place of PEM.
+fn ecdsa_public(value: &str) -> Option<Public> {
+    let bytes = pem(value).or_else(|| hex::decode(value).ok())?;
+    Some(Public::EcdsaP256(bytes))
+}
+
+// RFC 7468, one block `PUBLIC KEY`.
+fn pem(text: &str) -> Option<Vec<u8>> {
+    let (_, rest) = text.split_once("-----BEGIN PUBLIC KEY-----")?;
+    let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
+    let body: String = body.split_ascii_whitespace().collect();
+    base64::engine::general_purpose::STANDARD.decode(body).ok()
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.object.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_object(Map::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair as _};
+    use serde_json::json;
+
+    fn key(value: Value) -> Result<Key, String> {
+        match value {
+            Value::Object(object) => Key::from_object(object),
+            _ => Err("no object".into()),
+        }
+    }
+
+    fn as_pem(spki: &[u8]) -> String {
+        let body = base64::engine::general_purpose::STANDARD.encode(spki);
+        format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    }
+
+    #[test]
+    fn id_of_a_go_tuf_key() {
+        let public = "f6b40b8cf52dec3d785221fbc4198f5b9ea7ff117da4563f4b61bdc2861992a0";
+        let bytes: [u8; 32] = hex::decode(public).unwrap().try_into().unwrap();
+        let expected = "0584f2a3e4253abb1782dd85efe0337038e7013b0f6e4e384a45459e64777a1f";
+        assert_eq!(Key::ed25519(&bytes).id(), expected);
+    }
+
+    #[test]
+    fn ecdsa_in_all_spellings() {
+        use aws_lc_rs::encoding::AsDer as _;
+        let random = SystemRandom::new();
+        let algorithm = &signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref()).unwrap();
+        let spki = pair.public_key().as_der().unwrap();
+        let signed = pair.sign(&random, b"message").unwrap();
+        let cases = [
+            ("pem", "ecdsa-sha2-nistp256", as_pem(spki.as_ref()), true),
+            ("old keytype", "ecdsa", as_pem(spki.as_ref()), true),
+            (
+                "old hex",
+                "ecdsa",
+                hex::encode(pair.public_key().as_ref()),
+                true,
+            ),
+            ("no key", "ecdsa", "nonsense".to_owned(), false),
+            (
+                "other type",
+                "ecdsa-sha2-nistp384",
+                as_pem(spki.as_ref()),
+                false,
+            ),
+        ];
+        for (name, keytype, public, accepted) in cases {
+            let key = key(json!({"keytype": keytype, "scheme": "ecdsa-sha2-nistp256",
+                "keyval": {"public": public}}))
+            .unwrap();
+            assert_eq!(key.verify(b"message", signed.as_ref()), accepted, "{name}");
+            assert!(!key.verify(b"massage", signed.as_ref()), "{name}");
+        }
+    }
+
+    #[test]
+    fn rsa_pss() {
+        use aws_lc_rs::encoding::AsDer as _;
+        use aws_lc_rs::rsa::{KeyPair, KeySize};
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let spki = pair.public_key().as_der().unwrap();
+        let mut signed = vec![0; pair.public_modulus_len()];
+        pair.sign(
+            &signature::RSA_PSS_SHA256,
+            &SystemRandom::new(),
+            b"message",
+            &mut signed,
+        )
+        .unwrap();
+        let key = key(json!({"keytype": "rsa", "scheme": "rsassa-pss-sha256",
+            "keyval": {"public": as_pem(spki.as_ref())}}))
+        .unwrap();
+        assert!(key.verify(b"message", &signed));
+        assert!(!key.verify(b"massage", &signed));
+    }
+
+    #[test]
+    fn unknown_keys_survive_and_verify_nothing() {
+        let object = json!({"keytype": "sigstore-oidc", "scheme": "Fulcio",
+            "keyval": {"identity": "a", "issuer": "b"}, "x-note": 1});
+        let key = key(object.clone()).unwrap();
+        assert!(!key.usable() && !key.verify(b"", b""));
+        assert_eq!(serde_json::to_value(&key).unwrap(), object);
+    }
+
+    #[test]
+    fn no_key_at_all() {
+        for object in [
+            json!({}),
+            json!({"keytype": "ed25519", "scheme": "ed25519"}),
+            json!({"keytype": 1, "scheme": "x", "keyval": {}}),
+        ] {
+            assert!(key(object).is_err());
+        }
+    }
+}

@@ -1,0 +1,630 @@
+//! Private keys in files as go-tuf keeps them, and who signs.
+//!
+//! `keys/<role>.json` is `{"encrypted":…,"data":…}`: an array of keys, or that array sealed
+//! by a passphrase: scrypt (N 32768, r 8, p 1) makes 32 bytes from it and a salt, NaCl's
+//! secretbox (XSalsa20-Poly1305, tag first) seals with a 24-byte nonce. A file may hold
+//! several keys; revoked ones stay. Files are written whole, mode 0600. Secrets are wiped
+//! from memory and have no `Debug` text. Where passphrases come from is the caller's affair.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use crypto_secretbox::aead::{Aead, KeyInit};
+use crypto_secretbox::{Nonce, XSalsa20Poly1305};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::key::Key;
+use super::metadata::Role;
+
+/// Largest key file that is read.
+const FILE_LIMIT: u64 = 1 << 20;
+// go-tuf 0.5.2 refuses any other parameters.
+const SCRYPT: ScryptParams = ScryptParams {
+    n: 32768,
+    r: 8,
+    p: 1,
+};
+
+/// A passphrase; wiped when dropped.
+#[derive(Clone)]
+pub struct Passphrase(Zeroizing<String>);
+
+impl Passphrase {
+    /// Takes the text over.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// Whether it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both are the same text.
+    pub fn same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(***)")
+    }
+}
+
+/// Where a passphrase came from, for what is to happen when it is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An environment variable of this name: wrong is wrong.
+    Variable(String),
+    /// A person typed it and can be asked again.
+    Typed,
+}
+
+/// Gives passphrases.
+pub trait Passphrases {
+    /// That of an existing key file. `again` when a typed one was wrong.
+    fn existing(
+        &mut self,
+        role: Role,
+        again: bool,
+    ) -> Result<(Passphrase, Origin), PassphraseError>;
+
+    /// One for a new key file, typed twice when it is typed.
+    fn new_one(&mut self, role: Role) -> Result<Passphrase, PassphraseError>;
+}
+
+/// There is no passphrase to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// An empty one would encrypt nothing.
+    #[error("the passphrase of the {0} key is empty")]
+    Empty(Role),
+    /// No variable and nobody to ask.
+    #[error("the passphrase of the {role} key is needed, and there is no terminal to ask for it")]
+    NoTerminal {
+        /// Whose key.
+        role: Role,
+        /// The variable that would have been read.
+        variable: String,
+    },
+    /// Two different ones were typed.
+    #[error("the two passphrases of the {0} key differ")]
+    Differ(Role),
+    /// The terminal could not be read.
+    #[error("cannot ask for the passphrase of the {role} key")]
+    Terminal {
+        /// Whose key.
+        role: Role,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A key file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoreError {
+    /// There is no such file.
+    #[error("the {role} key is needed, and {} does not exist", path.display())]
+    Missing {
+        /// Whose key.
+        role: Role,
+        /// The file.
+        path: PathBuf,
+    },
+    /// It could not be read or written.
+    #[error("cannot use the {role} key file {}", path.display())]
+    Io {
+        /// Whose key.
+        role: Role,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is no key file.
+    #[error("{} is not a key file", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; never a piece of its content.
+        reason: &'static str,
+    },
+    /// The passphrase in a variable does not open it.
+    #[error("the passphrase in {variable} does not open {}", path.display())]
+    WrongPassphrase {
+        /// The variable.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// No passphrase could be had.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// No randomness, no memory for scrypt, or a key that does not sign.
+    #[error("cannot {0}")]
+    Crypto(&'static str),
+}
+
+impl crate::hint::Hint for KeystoreError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { path, .. } => Some(format!(
+                "copy {} from where it is kept, or give its folder's parent with --path",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            )),
+            Self::WrongPassphrase { variable, .. } => Some(format!(
+                "set {variable} to the right one, or unset it to be asked"
+            )),
+            Self::Passphrase(PassphraseError::NoTerminal { variable, .. }) => {
+                Some(format!("export {variable}=…"))
+            }
+            Self::Form { reason, .. } => Some((*reason).to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Signs as one key; a file, a token or a service alike.
+pub trait Signer: Send + Sync {
+    /// The public key.
+    fn public(&self) -> &Key;
+
+    /// Signs `message`.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeystoreError>;
+}
+
+/// An ed25519 key in memory.
+pub struct FileKey {
+    pair: Ed25519KeyPair,
+    public: Key,
+    // Seed and public key, as the file has it.
+    private: Zeroizing<[u8; 64]>,
+}
+
+impl fmt::Debug for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileKey({})", self.public.id())
+    }
+}
+
+impl FileKey {
+    /// A new key from 32 random bytes.
+    pub fn from_seed(mut seed: [u8; 32]) -> Result<Self, KeystoreError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed);
+        let pair = pair.map_err(|_| KeystoreError::Crypto("make an ed25519 key"))?;
+        let mut private = Zeroizing::new([0; 64]);
+        private[..32].copy_from_slice(&seed);
+        seed.zeroize();
+        private[32..].copy_from_slice(pair.public_key().as_ref());
+        Self::from_private(private)
+    }
+
+    /// A new key from the operating system's randomness.
+    pub fn generate() -> Result<Self, KeystoreError> {
+        let mut seed = [0; 32];
+        random(&mut seed)?;
+        Self::from_seed(seed)
+    }
+
+    // Fails when seed and public key do not belong together.
+    fn from_private(private: Zeroizing<[u8; 64]>) -> Result<Self, KeystoreError> {
+        let pair = Ed25519KeyPair::from_seed_and_public_key(&private[..32], &private[32..])
+            .map_err(|_| KeystoreError::Crypto("read an ed25519 key"))?;
+        let mut public = [0; 32];
+        public.copy_from_slice(&private[32..]);
+        Ok(Self {
+            pair,
+            public: Key::ed25519(&public),
+            private,
+        })
+    }
+
+    fn object(&self) -> Result<Value, KeystoreError> {
+        let failed = |_| KeystoreError::Crypto("write an ed25519 key");
+        let mut object = serde_json::to_value(&self.public).map_err(failed)?;
+        if let Some(Value::Object(keyval)) = object.get_mut("keyval") {
+            let private = hex::encode(self.private.as_slice());
+            keyval.insert("private".to_owned(), private.into());
+        }
+        Ok(object)
+    }
+}
+
+impl Signer for FileKey {
+    fn public(&self) -> &Key {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeystoreError> {
+        Ok(self.pair.sign(message).as_ref().to_vec())
+    }
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), KeystoreError> {
+    getrandom::fill(bytes).map_err(|_| KeystoreError::Crypto("get randomness from the system"))
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    encrypted: bool,
+    data: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    kdf: Kdf,
+    cipher: Cipher,
+    ciphertext: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kdf {
+    name: String,
+    params: ScryptParams,
+    salt: String,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+struct ScryptParams {
+    #[serde(rename = "N")]
+    n: u32,
+    r: u32,
+    p: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cipher {
+    name: String,
+    nonce: String,
+}
+
+/// The folder `keys/`.
+#[derive(Clone, Debug)]
+pub struct Keystore {
+    folder: PathBuf,
+}
+
+impl Keystore {
+    /// On an existing folder or one that will be made.
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// A role's key file.
+    pub fn path(&self, role: Role) -> PathBuf {
+        self.folder.join(role.file())
+    }
+
+    /// Whether a role's key file is there.
+    pub fn has(&self, role: Role) -> bool {
+        self.path(role).exists()
+    }
+
+    /// Reads a role's keys, asking for the passphrase when they are sealed.
+    pub fn load(
+        &self,
+        role: Role,
+        ask: &mut dyn Passphrases,
+    ) -> Result<Vec<FileKey>, KeystoreError> {
+        let path = self.path(role);
+        let bytes = crate::fs::read_limited(&path, FILE_LIMIT)
+            .map_err(|source| KeystoreError::Io {
+                role,
+                path: path.clone(),
+                source,
+            })?
+            .map(Zeroizing::new);
+        let Some(bytes) = bytes else {
+            return Err(KeystoreError::Missing { role, path });
+        };
+        let form = |reason| KeystoreError::Form {
+            path: path.clone(),
+            reason,
+        };
+        let file: File = serde_json::from_slice(&bytes)
+            .map_err(|_| form("a key file is an object with \"encrypted\" and \"data\""))?;
+        if !file.encrypted {
+            return keys_from(file.data).map_err(form);
+        }
+        let sealed: Sealed = serde_json::from_value(file.data)
+            .map_err(|_| form("its \"data\" is not what go-tuf writes"))?;
+        let mut again = false;
+        loop {
+            let (passphrase, origin) = ask.existing(role, again)?;
+            if let Some(plain) = open(&sealed, &passphrase).map_err(form)? {
+                let value = serde_json::from_slice(&plain)
+                    .map_err(|_| form("its sealed content is no array of keys"))?;
+                return keys_from(value).map_err(form);
+            }
+            match origin {
+                Origin::Variable(variable) => {
+                    return Err(KeystoreError::WrongPassphrase { variable, path });
+                }
+                Origin::Typed => again = true,
+            }
+        }
+    }
+
+    /// Writes a role's keys sealed by `passphrase`, in place of what the file held.
+    pub fn save(
+        &self,
+        role: Role,
+        keys: &[FileKey],
+        passphrase: &Passphrase,
+    ) -> Result<(), KeystoreError> {
+        if passphrase.is_empty() {
+            return Err(PassphraseError::Empty(role).into());
+        }
+        let file = File {
+            encrypted: true,
+            data: serde_json::to_value(seal(keys, passphrase)?)
+                .map_err(|_| KeystoreError::Crypto("write a key file"))?,
+        };
+        let path = self.path(role);
+        let text = Zeroizing::new(indented(&file)?);
+        crate::fs::create_folders(&self.folder, 0o700)
+            .and_then(|()| crate::fs::write_atomic(&path, &text, 0o600))
+            .map_err(|source| KeystoreError::Io { role, path, source })
+    }
+}
+
+// go-tuf 0.5.2 indents key files by tabs.
+fn indented(file: &File) -> Result<Vec<u8>, KeystoreError> {
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+    let mut writer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    file.serialize(&mut writer)
+        .map_err(|_| KeystoreError::Crypto("write a key file"))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn keys_from(value: Value) -> Result<Vec<FileKey>, &'static str> {
+    let Value::Array(mut items) = value else {
+        return Err("it holds no array of keys");
+    };
+    let keys = items.iter_mut().map(key_from).collect();
+    items.iter_mut().for_each(wipe);
+    keys
+}
+
+fn key_from(item: &mut Value) -> Result<FileKey, &'static str> {
+    let text =
+        |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+    match text(item, "keytype").as_deref() {
+        Some("ed25519") => {}
+        Some(_) => {
+            return Err("it holds a key of a type other than ed25519, which cannot sign here");
+        }
+        None => return Err("it holds a key without a keytype"),
+    }
+    let keyval = item
+        .get("keyval")
+        .ok_or("it holds a key without a keyval")?;
+    let private = text(keyval, "private").map(Zeroizing::new);
+    let private = private.ok_or("it holds a key without its private part")?;
+    let mut bytes = Zeroizing::new([0; 64]);
+    hex::decode_to_slice(private.as_bytes(), bytes.as_mut_slice())
+        .map_err(|_| "it holds a private key that is not 64 bytes in hex")?;
+    FileKey::from_private(bytes)
+        .map_err(|_| "it holds a private key that its public key does not match")
+}
+
+// Wipes the texts of a JSON value that held a secret.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(object) => object.values_mut().for_each(wipe),
+        _ => {}
+    }
+}
+
+fn derive(passphrase: &Passphrase, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, &'static str> {
+    let params = scrypt::Params::new(SCRYPT.n.ilog2() as u8, SCRYPT.r, SCRYPT.p)
+        .map_err(|_| "scrypt's parameters are out of range")?;
+    let mut key = Zeroizing::new([0; 32]);
+    scrypt::scrypt(passphrase.0.as_bytes(), salt, &params, key.as_mut_slice())
+        .map_err(|_| "scrypt's parameters are out of range")?;
+    Ok(key)
+}
+
+// `None` when the passphrase is wrong.
+fn open(
+    sealed: &Sealed,
+    passphrase: &Passphrase,
+) -> Result<Option<Zeroizing<Vec<u8>>>, &'static str> {
+    if sealed.kdf.name != "scrypt" || sealed.cipher.name != "nacl/secretbox" {
+        return Err("it is sealed otherwise than by scrypt and nacl/secretbox");
+    }
+    if sealed.kdf.params != SCRYPT {
+        return Err("its scrypt parameters are not N 32768, r 8, p 1");
+    }
+    let salt = unbase64(&sealed.kdf.salt)?;
+    let nonce = unbase64(&sealed.cipher.nonce)?;
+    let nonce: [u8; 24] = nonce
+        .try_into()
+        .map_err(|_| "its nonce is not 24 bytes long")?;
+    let key = derive(passphrase, &salt)?;
+    let cipher = XSalsa20Poly1305::new(key.as_slice().into());
+    let ciphertext = unbase64(&sealed.ciphertext)?;
+    let plain = cipher.decrypt(Nonce::from_slice(&nonce), ciphertext.as_slice());
+    Ok(plain.ok().map(Zeroizing::new))
+}
+
+fn seal(keys: &[FileKey], passphrase: &Passphrase) -> Result<Sealed, KeystoreError> {
+    let mut items = keys
+        .iter()
+        .map(FileKey::object)
+        .collect::<Result<Vec<_>, _>>()?;
+    let plain = serde_json::to_vec(&items).map(Zeroizing::new);
+    items.iter_mut().for_each(wipe);
+    let plain = plain.map_err(|_| KeystoreError::Crypto("write a key file"))?;
+    let (mut salt, mut nonce) = ([0; 32], [0; 24]);
+    random(&mut salt)?;
+    random(&mut nonce)?;
+    let key = derive(passphrase, &salt).map_err(KeystoreError::Crypto)?;
+    let ciphertext = XSalsa20Poly1305::new(key.as_slice().into())
+        .encrypt(Nonce::from_slice(&nonce), plain.as_slice())
+        .map_err(|_| KeystoreError::Crypto("seal a key file"))?;
+    Ok(Sealed {
+        kdf: Kdf {
+            name: "scrypt".to_owned(),
+            params: SCRYPT,
+            salt: base64(&salt),
+        },
+        cipher: Cipher {
+            name: "nacl/secretbox".to_owned(),
+            nonce: base64(&nonce),
+        },
+        ciphertext: base64(&ciphertext),
+    })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn unbase64(text: &str) -> Result<Vec<u8>, &'static str> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .map_err(|_| "a field is not base64")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(&'static [&'static str], Option<&'static str>, usize);
+
+    impl Passphrases for Fixed {
+        fn existing(
+            &mut self,
+            role: Role,
+            again: bool,
+        ) -> Result<(Passphrase, Origin), PassphraseError> {
+            assert_eq!(again, self.2 > 0);
+            let text = self.0.get(self.2).ok_or(PassphraseError::Empty(role))?;
+            self.2 += 1;
+            let origin = self
+                .1
+                .map_or(Origin::Typed, |name| Origin::Variable(name.into()));
+            Ok((Passphrase::new((*text).into()), origin))
+        }
+
+        fn new_one(&mut self, role: Role) -> Result<Passphrase, PassphraseError> {
+            Err(PassphraseError::Empty(role))
+        }
+    }
+
+    fn fixtures(name: &str) -> Keystore {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/go-tuf");
+        Keystore::new(&root.join(name).join("keys"))
+    }
+
+    #[test]
+    fn go_tuf_files_open() {
+        let mut ask = Fixed(&["wrong", "targets-pass-2"], None, 0);
+        let keys = fixtures("rotated").load(Role::Targets, &mut ask).unwrap();
+        assert_eq!(keys.len(), 2, "the revoked key stays in the file");
+        let keys = fixtures("plaintext-keys")
+            .load(Role::Root, &mut Fixed(&[], None, 0))
+            .unwrap();
+        let id = "c05491f3a68df228d9914f1261e6bf76457ac13e2dd14a6d65f7c06c9b05b5e5";
+        assert_eq!(keys[0].public().id(), id);
+        let signature = keys[0].sign(b"message").unwrap();
+        assert!(keys[0].public().verify(b"message", &signature));
+    }
+
+    #[test]
+    fn wrong_in_a_variable() {
+        let mut ask = Fixed(&["wrong"], Some("FLEET_ROOT_PASSPHRASE"), 0);
+        let error = fixtures("rotated").load(Role::Root, &mut ask).unwrap_err();
+        assert!(
+            matches!(error, KeystoreError::WrongPassphrase { variable, .. } if variable == "FLEET_ROOT_PASSPHRASE")
+        );
+    }
+
+    #[test]
+    fn written_and_read_back() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Keystore::new(&folder.path().join("keys"));
+        let keys = [FileKey::generate().unwrap(), FileKey::generate().unwrap()];
+        assert!(
+            store
+                .save(Role::Root, &keys, &Passphrase::new(String::new()))
+                .is_err()
+        );
+        assert!(!store.has(Role::Root));
+        store
+            .save(Role::Root, &keys, &Passphrase::new("made up".into()))
+            .unwrap();
+        let mode = std::fs::metadata(store.path(Role::Root))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let read = store
+            .load(Role::Root, &mut Fixed(&["made up"], None, 0))
+            .unwrap();
+        let ids = |keys: &[FileKey]| keys.iter().map(|k| k.public().id()).collect::<Vec<_>>();
+        assert_eq!(ids(&read), ids(&keys));
+        assert!(matches!(
+            store.load(Role::Targets, &mut Fixed(&[], None, 0)),
+            Err(KeystoreError::Missing {
+                role: Role::Targets,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn secrets_have_no_text() {
+        let key = FileKey::from_seed([7; 32]).unwrap();
+        let text = format!("{key:?}{:?}", Passphrase::new("made up".into()));
+        assert!(
+            !text.contains("0707") && !text.contains("made up"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn broken_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Keystore::new(folder.path());
+        let cases = [
+            ("no JSON", "-----BEGIN PRIVATE KEY-----"),
+            ("no object", "[]"),
+            ("no keys", r#"{"encrypted":false,"data":{}}"#),
+            ("no type", r#"{"encrypted":false,"data":[{}]}"#),
+            (
+                "short",
+                r#"{"encrypted":false,"data":[{"keytype":"ed25519","keyval":{"private":"00"}}]}"#,
+            ),
+            (
+                "sealed otherwise",
+                r#"{"encrypted":true,"data":{"kdf":{"name":"argon2","params":{"N":1,"r":1,"p":1},"salt":""},"cipher":{"name":"x","nonce":""},"ciphertext":""}}"#,
+            ),
+            (
+                "weak",
+                r#"{"encrypted":true,"data":{"kdf":{"name":"scrypt","params":{"N":2,"r":8,"p":1},"salt":""},"cipher":{"name":"nacl/secretbox","nonce":""},"ciphertext":""}}"#,
+            ),
+        ];
+        for (name, text) in cases {
+            std::fs::write(store.path(Role::Root), text).unwrap();
+            let result = store.load(Role::Root, &mut Fixed(&["x"], None, 0));
+            assert!(matches!(result, Err(KeystoreError::Form { .. })), "{name}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a client keeps between runs: the last documents it trusted, so that a repository
+//! cannot be rolled back between two runs (TUF 5.2 to 5.6, "persist").
+//!
+//! A folder holds `root.json`, `timestamp.json`, `snapshot.json` and `targets.json`. Each
+//! anchor and address has a folder of its own: another trust anchor starts anew.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+
+use super::metadata::Role;
+
+/// A client's memory.
+#[derive(Clone, Debug)]
+pub struct State {
+    folder: PathBuf,
+}
+
+impl State {
+    /// In this folder and no other.
+    pub fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// In a folder below `base` for this anchor and this repository's address.
+    pub fn for_repository(base: &Path, anchor: &[u8], address: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(digest::digest(&digest::SHA256, anchor).as_ref());
+        context.update(address.trim_end_matches('/').as_bytes());
+        let name = hex::encode(&context.finish().as_ref()[..16]);
+        Self::at(&base.join("clients").join(name))
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A kept document; one larger than `limit` is as good as none.
+    pub fn read(&self, role: Role, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        match crate::fs::read_limited(&self.folder.join(role.file()), limit) {
+            Err(e) if e.kind() == io::ErrorKind::FileTooLarge => Ok(None),
+            read => read,
+        }
+    }
+
+    /// Keeps a document.
+    pub fn write(&self, role: Role, bytes: &[u8]) -> io::Result<()> {
+        crate::fs::create_folders(&self.folder, 0o755)?;
+        crate::fs::write_atomic(&self.folder.join(role.file()), bytes, 0o644)
+    }
+
+    /// Forgets a document.
+    pub fn forget(&self, role: Role) -> io::Result<()> {
+        crate::fs::remove(&self.folder.join(role.file()))
+    }
+}
