@@ -16,7 +16,9 @@ use jiff::Timestamp as Instant;
 use super::hashes::{Digests, HashMismatch, Hasher};
 use super::metadata::{MetaFile, Role, TargetFile};
 use super::state::State;
-use super::trusted::{Accepted, Expiry, Rejected, Roots, Snapshots, Timestamps, TopTargets, Trusted};
+use super::trusted::{
+    Accepted, Expiry, Rejected, Roots, Snapshots, Timestamps, TopTargets, Trusted,
+};
 use crate::hint::Hint;
 use crate::store::{Blob, Store, StoreError};
 
@@ -179,7 +181,12 @@ pub struct Client {
 
 impl Client {
     /// A client that trusts `anchor`, a root document, and remembers in `state`.
-    pub fn new(store: Box<dyn Store>, anchor: Vec<u8>, state: Option<State>, options: Options) -> Self {
+    pub fn new(
+        store: Box<dyn Store>,
+        anchor: Vec<u8>,
+        state: Option<State>,
+        options: Options,
+    ) -> Self {
         Self {
             store,
             targets: None,
@@ -361,7 +368,12 @@ impl Client {
         }
     }
 
-    fn download_as(&self, name: &str, target: &TargetFile, file: &mut File) -> Result<Digests, ClientError> {
+    fn download_as(
+        &self,
+        name: &str,
+        target: &TargetFile,
+        file: &mut File,
+    ) -> Result<Digests, ClientError> {
         let consistent = self
             .trusted
             .as_ref()
@@ -396,7 +408,13 @@ impl Client {
     }
 
     // Reads into `file`, going on where a connection broke off.
-    fn stream(&self, path: &str, name: &str, length: u64, file: &mut File) -> Result<Digests, ClientError> {
+    fn stream(
+        &self,
+        path: &str,
+        name: &str,
+        length: u64,
+        file: &mut File,
+    ) -> Result<Digests, ClientError> {
         let mut download = Download::new(name, length, file)?;
         let store = self.targets.as_ref().unwrap_or(&self.store);
         self.retrying(path, |received| {
@@ -476,7 +494,10 @@ impl Client {
         self.with_state(|state| state.forget(role)).map(drop)
     }
 
-    fn with_state<T>(&self, act: impl FnOnce(&State) -> io::Result<T>) -> Result<Option<T>, ClientError> {
+    fn with_state<T>(
+        &self,
+        act: impl FnOnce(&State) -> io::Result<T>,
+    ) -> Result<Option<T>, ClientError> {
         let Some(state) = &self.state else {
             return Ok(None);
         };
