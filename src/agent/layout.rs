@@ -10,11 +10,22 @@ use base64::engine::general_purpose::STANDARD;
 use super::AgentError;
 use super::component::Component;
 use super::config::{ClientFiles, Config};
+use super::environment::ROOT;
 use super::fetched::{Documents, Fetched, Program};
 use crate::install::{Content, Entry};
 
 /// The first orbit that does without the archives of unpacked targets.
 const ARCHIVES_LEFT_OUT_SINCE: [u64; 2] = [1, 49];
+
+/// The service's program on Linux and macOS: a link to the packaged orbit.
+pub const PROGRAM: &str = "/opt/orbit/bin/orbit/orbit";
+
+/// The link at [`PROGRAM`]. orbit compares its text with the path that it expects.
+pub fn program_link(fetched: &Fetched) -> Result<Entry, AgentError> {
+    let orbit = fetched.program(Component::Orbit)?;
+    let target = format!("{ROOT}/bin/{}", orbit.target.name(&orbit.channel));
+    Ok(Entry::link(PROGRAM, target))
+}
 
 /// Entries below `root` (without a trailing slash; empty on Windows).
 pub fn entries(root: &str, config: &Config, fetched: &Fetched) -> Result<Vec<Entry>, AgentError> {

@@ -4,19 +4,19 @@ use serde_json::json;
 
 use super::environment::{ROOT, variables};
 use super::fetched::Fetched;
+use super::layout::{self, PROGRAM};
 use super::linux_lifecycle::{LEFTOVERS, lifecycle};
-use super::{AgentError, component::Component, config::Config, layout};
+use super::{AgentError, config::Config};
 use crate::install::{Entry, Identity, Os, Service, Tree};
 use crate::templates::{self, TemplateError, escape::systemd_env};
 
 const CPU_QUOTA: u32 = 20;
-const PROGRAM: &str = "/opt/orbit/bin/orbit/orbit";
 
 /// Everything that an installer for Linux puts on a host. `config` was checked and limited
 /// to [`Os::Linux`].
 pub fn tree(config: &Config, fetched: &Fetched, identity: Identity) -> Result<Tree, AgentError> {
     let mut entries = layout::entries(ROOT, config, fetched)?;
-    entries.push(program_link(fetched)?);
+    entries.push(layout::program_link(fetched)?);
     entries.push(Entry::link("/usr/local/bin/orbit", PROGRAM));
     entries.push(Entry::directory("/var/log/orbit"));
     entries.push(Entry::directory("/var/log/osquery"));
@@ -41,13 +41,6 @@ pub fn tree(config: &Config, fetched: &Fetched, identity: Identity) -> Result<Tr
         leftovers: LEFTOVERS.map(String::from).to_vec(),
         windows: None,
     })
-}
-
-// orbit compares this link's text with the path that it expects.
-fn program_link(fetched: &Fetched) -> Result<Entry, AgentError> {
-    let orbit = fetched.program(Component::Orbit)?;
-    let target = format!("{ROOT}/bin/{}", orbit.target.name(&orbit.channel));
-    Ok(Entry::link(PROGRAM, target))
 }
 
 fn unit(config: &Config) -> Result<String, AgentError> {

@@ -7,6 +7,7 @@
 //! - [`layout`]: the agent's folder, the same on all systems.
 //! - [`linux`]: configuration and programs as an [`install::Tree`](crate::install::Tree);
 //!   [`linux_lifecycle`]: what is done on the host around installation and removal.
+//! - [`macos`]: the same on macOS.
 
 pub mod component;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod fetched;
 pub mod layout;
 pub mod linux;
 pub mod linux_lifecycle;
+pub mod macos;
 
 use crate::hint::Hint;
 use crate::install::{Arch, Identity, TreeError};

@@ -44,7 +44,14 @@ const LINUX: &[(&str, &str)] = templates![
     "linux/rpm/pre",
     "linux/rpm/preun",
 ];
-const MACOS: &[(&str, &str)] = templates![];
+const MACOS: &[(&str, &str)] = templates![
+    "macos/after-install",
+    "macos/launch-daemon.plist",
+    "macos/pkg/Distribution",
+    "macos/pkg/PackageInfo",
+    "macos/pkg/script",
+    "macos/pkg/toc.xml",
+];
 const WINDOWS: &[(&str, &str)] = templates![];
 
 type Escape = fn(&str) -> Result<String, EscapeError>;
