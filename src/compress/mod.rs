@@ -1,23 +1,86 @@
-//! Compression on all cores, deterministic, with digests in the same pass.
+//! The compression room: contents become compressed streams on all cores, deterministically.
+//!
+//! Contents are cut into segments of [`SEGMENT`] bytes. Every segment is read once; from that
+//! one buffer it is compressed and fed to the content's digests, so that what is packed is
+//! what was verified. Segments of shared contents are kept in a spool (an unnamed temporary
+//! file) for the next package of the run. Memory is bounded by cores × segment, and no output
+//! depends on the number of cores. Which bytes go into a stream, and where the stream goes, is
+//! the builders' business ([`crate::package`]).
 
+mod codec;
+mod compressor;
+mod deflate;
+mod digest;
 pub mod mszip;
+mod pool;
+mod sink;
+mod spool;
+mod stream;
+#[cfg(test)]
+mod tests;
 
-use aws_lc_rs::digest;
+pub use codec::Codec;
+pub use compressor::Compressor;
+pub use deflate::{Blocks, DeflateError, scan};
+pub use digest::{Digests, Wanted, sha256};
+pub use sink::{Hashing, Sink};
+pub use stream::{Stream, Totals};
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::hint::Hint;
+use crate::install::ContentError;
+
+/// Bytes of contents in one segment; the last one of a content may be shorter.
+pub const SEGMENT: usize = 1 << 20;
 
 /// Compression failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompressError {
     /// Contents could not be read, or are not those that were verified.
     #[error(transparent)]
-    Content(#[from] crate::install::ContentError),
+    Content(#[from] ContentError),
+    /// The codec has no such level.
+    #[error("{codec:?} is no level of that codec")]
+    Level {
+        /// Codec and level.
+        codec: Codec,
+    },
+    /// The temporary file for compressed segments failed.
+    #[error("cannot keep compressed data in a temporary file in {}", folder.display())]
+    Spool {
+        /// The folder of the temporary file.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The sink refused bytes.
+    #[error("cannot write the compressed stream")]
+    Write {
+        /// What the sink said.
+        source: io::Error,
+    },
+    /// An encoder made a stream that is not deflate: a fault of fleetpack.
+    #[error("the compressor made an unusable segment")]
+    Deflate(#[from] DeflateError),
+    /// An encoder failed: a fault of fleetpack.
+    #[error("{codec:?} failed")]
+    Encode {
+        /// Codec and level.
+        codec: Codec,
+        /// What the encoder said.
+        source: io::Error,
+    },
 }
 
-/// The room's state in one run.
-pub struct Compressor {}
-
-/// sha256 of bytes in memory.
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    out
+impl Hint for CompressError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Spool { .. } => {
+                Some("set TMPDIR to a folder with room for the compressed package".to_owned())
+            }
+            _ => None,
+        }
+    }
 }

@@ -9,6 +9,25 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::BuildError;
+use crate::compress::Sink;
+
+impl Sink for Output {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append(bytes).map_err(named)
+    }
+
+    fn append_range(&mut self, file: &File, offset: u64, len: u64) -> io::Result<()> {
+        self.append_range(file, offset, len).map_err(named)
+    }
+}
+
+/// A sink speaks the operating system's errors, and this one still names the file.
+fn named(error: BuildError) -> io::Error {
+    match error {
+        BuildError::Write { path, source } => crate::fs::naming(source, "write", &path),
+        other => io::Error::other(other),
+    }
+}
 
 /// Buffered bytes before a write reaches the file.
 const BUFFER: usize = 256 * 1024;

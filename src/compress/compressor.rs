@@ -1,0 +1,189 @@
+//! The room's state in one run: which contents were verified, digested and compressed.
+//!
+//! Contents are known by their sha256 alone; what is remembered of them was verified in the
+//! run that remembered it. Only shared contents get this far: customers' bytes go through
+//! [`super::Stream::bytes`] and are never kept.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::codec::Encoder;
+use super::pool::{self, Work};
+use super::spool::{Span, Spool};
+use super::{Codec, CompressError, Digests, SEGMENT, Sink, Stream, Wanted};
+use crate::install::Shared;
+
+/// See the head of this file.
+pub struct Compressor {
+    threads: NonZeroUsize,
+    spool: Spool,
+    known: Mutex<HashMap<[u8; 32], Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    digests: Digests,
+    kept: HashMap<Codec, Vec<Segment>>,
+}
+
+/// A compressed segment in the spool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    pub(super) span: Span,
+    /// Bytes before compression.
+    pub(super) raw: u64,
+    /// CRC-32 of the bytes before compression.
+    pub(super) crc32: u32,
+}
+
+impl Compressor {
+    /// Works on `threads` threads and spools into an unnamed file in the system's folder for
+    /// temporary files.
+    pub fn new(threads: NonZeroUsize) -> Result<Self, CompressError> {
+        Self::spooling_in(threads, &std::env::temp_dir())
+    }
+
+    /// Works on `threads` threads and spools into an unnamed file in `folder`.
+    pub fn spooling_in(threads: NonZeroUsize, folder: &Path) -> Result<Self, CompressError> {
+        Ok(Self {
+            threads,
+            spool: Spool::create_in(folder)?,
+            known: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Threads that this room works on.
+    pub fn threads(&self) -> NonZeroUsize {
+        self.threads
+    }
+
+    /// Verifies contents and takes the wanted digests, on all cores. What this run has seen
+    /// before is not read again.
+    pub fn digests(
+        &self,
+        contents: &[Shared],
+        wanted: Wanted,
+    ) -> Result<Vec<Digests>, CompressError> {
+        self.see(contents, None, wanted)
+    }
+
+    /// Like [`Compressor::digests`], and in the same pass compresses contents into segments
+    /// that are kept for streams of this codec, where it is one that keeps any.
+    pub fn prepare(
+        &self,
+        contents: &[Shared],
+        codec: Codec,
+        wanted: Wanted,
+    ) -> Result<Vec<Digests>, CompressError> {
+        codec.check()?;
+        self.see(contents, Some(codec).filter(|codec| codec.keeps()), wanted)
+    }
+
+    /// Begins a compressed stream into `sink`.
+    pub fn stream<'a>(&'a self, codec: Codec, sink: &'a mut dyn Sink) -> Stream<'a> {
+        Stream::new(self, codec, sink)
+    }
+
+    fn see(
+        &self,
+        contents: &[Shared],
+        codec: Option<Codec>,
+        wanted: Wanted,
+    ) -> Result<Vec<Digests>, CompressError> {
+        let mut fresh: Vec<Shared> = Vec::new();
+        for content in contents {
+            let is_new = fresh.iter().all(|seen| seen.sha256() != content.sha256());
+            if is_new && !self.knows(content, codec, wanted) {
+                fresh.push(content.clone());
+            }
+        }
+        self.take_up(&fresh, codec, wanted)?;
+        let known = self.known();
+        Ok(contents
+            .iter()
+            .filter_map(|content| known.get(content.sha256()))
+            .map(|known| known.digests)
+            .collect())
+    }
+
+    fn knows(&self, content: &Shared, codec: Option<Codec>, wanted: Wanted) -> bool {
+        let known = self.known();
+        known.get(content.sha256()).is_some_and(|known| {
+            wanted.without(&known.digests) == Wanted::NONE
+                && codec.is_none_or(|codec| known.kept.contains_key(&codec))
+        })
+    }
+
+    fn take_up(
+        &self,
+        contents: &[Shared],
+        codec: Option<Codec>,
+        wanted: Wanted,
+    ) -> Result<(), CompressError> {
+        let missing: Vec<Wanted> = contents
+            .iter()
+            .map(|content| match self.known().get(content.sha256()) {
+                Some(known) => wanted.without(&known.digests),
+                None => wanted,
+            })
+            .collect();
+        let units = pool::units_of(contents);
+        let (digests, segments) = pool::run(self.threads, contents, &missing, &units, &|| {
+            self.worker(codec.unwrap_or(Codec::Store))
+        })?;
+        let mut segments = segments.into_iter();
+        let mut known = self.known();
+        for (content, digests) in contents.iter().zip(digests) {
+            let count = usize::try_from(content.len().div_ceil(SEGMENT as u64));
+            let own = segments.by_ref().take(count.unwrap_or(usize::MAX));
+            let own: Vec<Segment> = own.flatten().collect();
+            let entry = known.entry(*content.sha256()).or_default();
+            entry.digests = Digests {
+                len: digests.len,
+                sha256: digests.sha256,
+                ..entry.digests
+            };
+            entry.digests.merge(&digests);
+            if let Some(codec) = codec {
+                entry.kept.insert(codec, own);
+            }
+        }
+        Ok(())
+    }
+
+    fn worker(&self, codec: Codec) -> Result<Work<'_, Option<Segment>>, CompressError> {
+        if !codec.keeps() {
+            return Ok(Box::new(|_| Ok(None)));
+        }
+        let mut encoder = Encoder::new(codec)?;
+        Ok(Box::new(move |raw| {
+            Ok(Some(Segment {
+                span: self.spool.append(encoder.encode(raw)?)?,
+                raw: raw.len() as u64,
+                crc32: crc32fast::hash(raw),
+            }))
+        }))
+    }
+
+    /// The kept segments of a content; compresses it first if need be.
+    pub(super) fn segments(
+        &self,
+        content: &Shared,
+        codec: Codec,
+    ) -> Result<Vec<Segment>, CompressError> {
+        self.prepare(std::slice::from_ref(content), codec, Wanted::NONE)?;
+        let known = self.known();
+        let kept = known.get(content.sha256()).and_then(|k| k.kept.get(&codec));
+        Ok(kept.cloned().unwrap_or_default())
+    }
+
+    pub(super) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,76 @@
+//! The unnamed temporary file in which compressed segments wait.
+//!
+//! Any thread appends; the order of segments in the file is that of their completion and
+//! means nothing. The file has no name, so nothing is left behind however the program ends.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{CompressError, Sink};
+
+pub(super) struct Spool {
+    file: File,
+    folder: PathBuf,
+    end: AtomicU64,
+}
+
+/// A range of the spool's bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) at: u64,
+    pub(super) len: u64,
+}
+
+impl Span {
+    /// Neighbours joined, so that they are copied in one go.
+    pub(super) fn joined(spans: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut joined: Vec<Self> = Vec::new();
+        for span in spans {
+            match joined.last_mut() {
+                Some(last) if last.at + last.len == span.at => last.len += span.len,
+                _ => joined.push(span),
+            }
+        }
+        joined
+    }
+}
+
+impl Spool {
+    /// Opens an unnamed file in `folder`.
+    pub(super) fn create_in(folder: &Path) -> Result<Self, CompressError> {
+        let file = tempfile::tempfile_in(folder).map_err(|source| CompressError::Spool {
+            folder: folder.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            file,
+            folder: folder.to_owned(),
+            end: AtomicU64::new(0),
+        })
+    }
+
+    /// Appends bytes, from any thread.
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<Span, CompressError> {
+        let len = bytes.len() as u64;
+        let at = self.end.fetch_add(len, Ordering::Relaxed);
+        self.file
+            .write_all_at(bytes, at)
+            .map_err(|source| self.error(source))?;
+        Ok(Span { at, len })
+    }
+
+    /// Copies a range into a sink.
+    pub(super) fn copy(&self, span: Span, sink: &mut dyn Sink) -> io::Result<()> {
+        sink.append_range(&self.file, span.at, span.len)
+    }
+
+    fn error(&self, source: io::Error) -> CompressError {
+        CompressError::Spool {
+            folder: self.folder.clone(),
+            source,
+        }
+    }
+}

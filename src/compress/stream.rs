@@ -1,0 +1,301 @@
+//! One compressed stream, from its first header to its trailer.
+//!
+//! A builder gives archive headers and customers' files as bytes and shared files as
+//! contents, in the order of its archive. Gzip (RFC 1952) gets one member: header, segments,
+//! a final empty block, CRC-32 and length. Codecs without segments read shared contents again
+//! and verify them again, so that what goes out is what was verified.
+
+use std::io::{self, Write};
+use std::num::NonZeroU64;
+
+use aws_lc_rs::digest;
+use lzma_rust2::{CheckType, XzOptions, XzWriterMt};
+use zeroize::{Zeroize, Zeroizing};
+use zstd::zstd_safe::CParameter;
+
+use super::codec::Encoder;
+use super::spool::Span;
+use super::{Codec, CompressError, Compressor, SEGMENT, Sink, deflate};
+use crate::install::{Content, Shared};
+
+/// Uncompressed bytes that one job of zstd's own threads takes: bounds their memory.
+const ZSTD_JOB: u32 = 4 << 20;
+
+/// Uncompressed bytes of one xz block, at least; never less than the preset's dictionary.
+const XZ_BLOCK: u64 = 16 << 20;
+
+/// gzip's header (RFC 1952, 2.3.1): deflate, no name, no time, made on Unix.
+const GZIP_HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
+
+/// Sizes and check sum of a finished stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes before compression.
+    pub raw: u64,
+    /// Bytes after compression, with the frame.
+    pub stored: u64,
+    /// CRC-32 of the bytes before compression.
+    pub crc32: u32,
+}
+
+/// See the head of this file.
+pub struct Stream<'a> {
+    room: &'a Compressor,
+    codec: Codec,
+    body: Body<'a>,
+    crc32: crc32fast::Hasher,
+    raw: u64,
+}
+
+enum Body<'a> {
+    /// Begun with the first bytes.
+    Unopened(Counted<'a>),
+    /// The codec could not be opened, and the caller was told.
+    Failed,
+    Segments {
+        sink: Counted<'a>,
+        encoder: Box<Encoder>,
+        pending: Zeroizing<Vec<u8>>,
+    },
+    Store(Counted<'a>),
+    Zstd(Box<zstd::Encoder<'static, Counted<'a>>>),
+    Xz(Box<XzWriterMt<Counted<'a>>>),
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(room: &'a Compressor, codec: Codec, sink: &'a mut dyn Sink) -> Self {
+        Self {
+            room,
+            codec,
+            body: Body::Unopened(Counted { sink, count: 0 }),
+            crc32: crc32fast::Hasher::new(),
+            raw: 0,
+        }
+    }
+
+    /// Appends bytes: headers, padding, a customer's file. They are never kept.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CompressError> {
+        self.open()?;
+        self.raw += bytes.len() as u64;
+        match &mut self.body {
+            Body::Unopened(_) | Body::Failed => Ok(()),
+            Body::Segments { .. } => self.pend(bytes),
+            Body::Store(sink) => {
+                self.crc32.update(bytes);
+                sink.write_all(bytes).map_err(write_error)
+            }
+            Body::Zstd(encoder) => {
+                self.crc32.update(bytes);
+                encoder.write_all(bytes).map_err(write_error)
+            }
+            Body::Xz(encoder) => {
+                self.crc32.update(bytes);
+                encoder.write_all(bytes).map_err(write_error)
+            }
+        }
+    }
+
+    /// Appends a file's contents.
+    pub fn content(&mut self, content: &Content) -> Result<(), CompressError> {
+        match content {
+            Content::Customer(customer) => self.bytes(customer.bytes()),
+            Content::Shared(shared) if self.codec.keeps() => self.kept(shared),
+            Content::Shared(shared) => self.verified(shared),
+        }
+    }
+
+    /// Ends the stream.
+    pub fn finish(mut self) -> Result<Totals, CompressError> {
+        self.open()?;
+        self.flush()?;
+        let crc32 = self.crc32.clone().finalize();
+        let stored = match self.body {
+            Body::Failed => 0,
+            Body::Unopened(sink) | Body::Store(sink) => sink.count,
+            Body::Segments {
+                mut sink,
+                mut encoder,
+                ..
+            } => {
+                match self.codec {
+                    Codec::Gzip(_) => sink.write_all(&gzip_trailer(crc32, self.raw)),
+                    // A stream of no bytes is a frame of no bytes.
+                    _ if self.raw == 0 => sink.write_all(encoder.encode(&[])?),
+                    _ => Ok(()),
+                }
+                .map_err(write_error)?;
+                sink.count
+            }
+            Body::Zstd(encoder) => encoder.finish().map_err(write_error)?.count,
+            Body::Xz(encoder) => encoder.finish().map_err(write_error)?.count,
+        };
+        Ok(Totals {
+            raw: self.raw,
+            stored,
+            crc32,
+        })
+    }
+
+    /// Writes the header once, so that a stream without any bytes is whole too.
+    fn open(&mut self) -> Result<(), CompressError> {
+        match std::mem::replace(&mut self.body, Body::Failed) {
+            Body::Unopened(sink) => self.body = Body::open(self.room, self.codec, sink)?,
+            open => self.body = open,
+        }
+        Ok(())
+    }
+
+    /// Collects bytes up to a segment.
+    fn pend(&mut self, mut bytes: &[u8]) -> Result<(), CompressError> {
+        loop {
+            let Body::Segments { pending, .. } = &mut self.body else {
+                return Ok(());
+            };
+            let room = SEGMENT - pending.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            pending.extend_from_slice(now);
+            if pending.len() < SEGMENT {
+                return Ok(());
+            }
+            self.flush()?;
+            bytes = later;
+        }
+    }
+
+    /// Makes a segment of the collected bytes.
+    fn flush(&mut self) -> Result<(), CompressError> {
+        if let Body::Segments {
+            sink,
+            encoder,
+            pending,
+        } = &mut self.body
+            && !pending.is_empty()
+        {
+            sink.write_all(encoder.encode(pending)?)
+                .map_err(write_error)?;
+            self.crc32.update(pending);
+            pending.zeroize();
+        }
+        Ok(())
+    }
+
+    /// Copies the kept segments of a content.
+    fn kept(&mut self, content: &Shared) -> Result<(), CompressError> {
+        self.open()?;
+        self.flush()?;
+        let segments = self.room.segments(content, self.codec)?;
+        let Body::Segments { sink, .. } = &mut self.body else {
+            return Ok(());
+        };
+        for segment in &segments {
+            let crc32 = crc32fast::Hasher::new_with_initial_len(segment.crc32, segment.raw);
+            self.crc32.combine(&crc32);
+            self.raw += segment.raw;
+        }
+        for span in Span::joined(segments.iter().map(|segment| segment.span)) {
+            self.room
+                .spool()
+                .copy(span, sink.sink)
+                .map_err(write_error)?;
+            sink.count += span.len;
+        }
+        Ok(())
+    }
+
+    /// Reads a content, verifying it once more.
+    fn verified(&mut self, content: &Shared) -> Result<(), CompressError> {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let mut buffer = vec![0; SEGMENT];
+        let mut offset = 0;
+        while offset < content.len() {
+            let left = usize::try_from(content.len() - offset).unwrap_or(SEGMENT);
+            let part = &mut buffer[..left.min(SEGMENT)];
+            content.read_exact_at(part, offset)?;
+            offset += part.len() as u64;
+            context.update(part);
+            self.bytes(part)?;
+        }
+        match context.finish().as_ref() == content.sha256() {
+            true => Ok(()),
+            false => Err(content.changed().into()),
+        }
+    }
+}
+
+/// The final block, CRC-32 and the length modulo 2^32 (RFC 1952, 2.3.1).
+fn gzip_trailer(crc32: u32, raw: u64) -> Vec<u8> {
+    let mut trailer = deflate::FINAL_BLOCK.to_vec();
+    trailer.extend_from_slice(&crc32.to_le_bytes());
+    trailer.extend_from_slice(&(raw as u32).to_le_bytes());
+    trailer
+}
+
+impl<'a> Body<'a> {
+    fn open(room: &Compressor, codec: Codec, mut sink: Counted<'a>) -> Result<Self, CompressError> {
+        codec.check()?;
+        let threads = u32::try_from(room.threads().get()).unwrap_or(u32::MAX);
+        let failed = |source| CompressError::Encode { codec, source };
+        Ok(match codec {
+            Codec::Store => Self::Store(sink),
+            Codec::Gzip(_) | Codec::ZstdFrames(_) => {
+                if matches!(codec, Codec::Gzip(_)) {
+                    sink.write_all(&GZIP_HEADER).map_err(write_error)?;
+                }
+                Self::Segments {
+                    sink,
+                    encoder: Box::new(Encoder::new(codec)?),
+                    pending: Zeroizing::new(Vec::with_capacity(SEGMENT)),
+                }
+            }
+            Codec::Zstd(level) => {
+                Self::Zstd(Box::new(zstd_frame(level, threads, sink).map_err(failed)?))
+            }
+            Codec::Xz(preset) => {
+                Self::Xz(Box::new(xz_stream(preset, threads, sink).map_err(failed)?))
+            }
+        })
+    }
+}
+
+/// zstd's output depends on the size of its jobs and not on the number of workers, as long as
+/// there is at least one.
+fn zstd_frame<'a>(
+    level: i32,
+    threads: u32,
+    sink: Counted<'a>,
+) -> io::Result<zstd::Encoder<'static, Counted<'a>>> {
+    let mut encoder = zstd::Encoder::new(sink, level)?;
+    encoder.set_parameter(CParameter::NbWorkers(threads))?;
+    encoder.set_parameter(CParameter::JobSize(ZSTD_JOB))?;
+    encoder.include_checksum(true)?;
+    Ok(encoder)
+}
+
+fn xz_stream(preset: u32, threads: u32, sink: Counted<'_>) -> io::Result<XzWriterMt<Counted<'_>>> {
+    let mut options = XzOptions::with_preset(preset);
+    options.set_check_sum_type(CheckType::Crc64);
+    options.set_block_size(NonZeroU64::new(XZ_BLOCK));
+    XzWriterMt::new(sink, options, threads)
+}
+
+/// A sink that counts.
+struct Counted<'a> {
+    sink: &'a mut dyn Sink,
+    count: u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.append(bytes)?;
+        self.count += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_error(source: io::Error) -> CompressError {
+    CompressError::Write { source }
+}

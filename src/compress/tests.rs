@@ -1,0 +1,308 @@
+//! The room as a whole: sizes, determinism, golden digests, contents that change, full disks.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::*;
+use crate::install::{Content, Customer, Shared};
+
+const ALL: Wanted = Wanted {
+    md5: true,
+    sha1: true,
+    cksum: true,
+    crc32: true,
+};
+
+const CODECS: [Codec; 5] = [
+    Codec::Gzip(6),
+    Codec::ZstdFrames(3),
+    Codec::Zstd(3),
+    Codec::Xz(1),
+    Codec::Store,
+];
+
+fn room(threads: usize) -> Compressor {
+    Compressor::new(NonZeroUsize::new(threads).unwrap()).unwrap()
+}
+
+/// Compressible bytes, different in every place.
+fn data(len: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(len + 16);
+    let mut n = 1_u64;
+    while out.len() < len {
+        n = n
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        // Sixteen bits of noise among four bytes that repeat themselves.
+        out.extend_from_slice(&(n >> 48 & 0xFF00_FFFF).to_le_bytes());
+        out.extend_from_slice(b"segment ");
+    }
+    out.truncate(len);
+    out
+}
+
+fn shared(bytes: Vec<u8>) -> Shared {
+    Shared::verified_bytes(bytes, Path::new("content"))
+}
+
+fn expand(codec: Codec, stream: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let read = match codec {
+        Codec::Gzip(_) => flate2::read::GzDecoder::new(stream).read_to_end(&mut out),
+        Codec::ZstdFrames(_) | Codec::Zstd(_) => {
+            zstd::Decoder::new(stream).unwrap().read_to_end(&mut out)
+        }
+        Codec::Xz(_) => lzma_rust2::XzReader::new(stream, false).read_to_end(&mut out),
+        Codec::Store => return stream.to_vec(),
+    };
+    read.unwrap();
+    out
+}
+
+fn pack(room: &Compressor, codec: Codec, contents: &[Shared]) -> (Vec<u8>, Totals) {
+    let mut sink = Vec::new();
+    let mut stream = room.stream(codec, &mut sink);
+    for content in contents {
+        stream.bytes(b"header").unwrap();
+        stream.content(&Content::Shared(content.clone())).unwrap();
+    }
+    stream
+        .content(&Content::Customer(Customer::new("secret")))
+        .unwrap();
+    let totals = stream.finish().unwrap();
+    (sink, totals)
+}
+
+#[test]
+fn every_size_comes_back() {
+    let sizes = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 17];
+    let contents: Vec<Shared> = sizes.iter().map(|&size| shared(data(size))).collect();
+    let expected: Vec<u8> = sizes
+        .iter()
+        .flat_map(|&size| [b"header".to_vec(), data(size)].concat())
+        .chain(*b"secret")
+        .collect();
+    for codec in CODECS {
+        let (stream, totals) = pack(&room(2), codec, &contents);
+        assert!(expand(codec, &stream) == expected, "{codec:?}");
+        assert_eq!(totals.raw, expected.len() as u64, "{codec:?}");
+        assert_eq!(totals.stored, stream.len() as u64, "{codec:?}");
+        assert_eq!(totals.crc32, crc32fast::hash(&expected), "{codec:?}");
+    }
+}
+
+#[test]
+fn a_stream_of_nothing_is_whole() {
+    for codec in CODECS {
+        let mut sink = Vec::new();
+        let totals = room(1).stream(codec, &mut sink).finish().unwrap();
+        assert_eq!(expand(codec, &sink), b"", "{codec:?}");
+        assert_eq!(totals.stored, sink.len() as u64, "{codec:?}");
+    }
+}
+
+#[test]
+fn long_bytes_are_cut_into_segments() {
+    let long = data(2 * SEGMENT + 5);
+    for codec in CODECS {
+        let mut sink = Vec::new();
+        let room = room(2);
+        let mut stream = room.stream(codec, &mut sink);
+        stream.bytes(&long).unwrap();
+        stream.bytes(&long).unwrap();
+        stream.finish().unwrap();
+        assert!(
+            expand(codec, &sink) == [&long[..], &long].concat(),
+            "{codec:?}"
+        );
+    }
+}
+
+#[test]
+fn the_number_of_cores_changes_nothing() {
+    let contents = [
+        shared(data(5 * SEGMENT + 3)),
+        shared(data(SEGMENT / 2)),
+        shared(data(9)),
+    ];
+    for codec in CODECS {
+        let (one, _) = pack(&room(1), codec, &contents);
+        for threads in [2, 3, 8] {
+            let room = room(threads);
+            room.prepare(&contents, codec, ALL).unwrap();
+            let (many, _) = pack(&room, codec, &contents);
+            assert!(one == many, "{codec:?} with {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn digests_are_those_of_the_bytes() {
+    let sizes = [0, 1, SEGMENT, 4 * SEGMENT + 1];
+    let contents: Vec<Shared> = sizes.iter().map(|&size| shared(data(size))).collect();
+    let room = room(3);
+    let found = room.prepare(&contents, Codec::Gzip(1), ALL).unwrap();
+    for (size, found) in sizes.iter().zip(found) {
+        assert_eq!(found, Digests::of(&data(*size), ALL), "{size}");
+    }
+    // The same content twice, digests asked for one after the other.
+    let twice = [contents[3].clone(), contents[3].clone()];
+    let first = room.digests(&twice, Wanted::MD5).unwrap();
+    let second = room.digests(&twice, Wanted::CKSUM).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(second[1].cksum, Digests::of(&data(sizes[3]), ALL).cksum);
+}
+
+#[test]
+fn kept_segments_need_no_reading() {
+    let bytes = data(2 * SEGMENT);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().write_all_at(&bytes, 0).unwrap();
+    let open = File::open(file.path()).unwrap();
+    let content = Shared::verified_file(open, file.path(), bytes.len() as u64, sha256(&bytes));
+    let room = room(2);
+    let (first, _) = pack(&room, Codec::Gzip(6), std::slice::from_ref(&content));
+    file.as_file().set_len(0).unwrap();
+    let (second, _) = pack(&room, Codec::Gzip(6), std::slice::from_ref(&content));
+    assert!(first == second);
+}
+
+#[test]
+fn contents_that_changed_or_ended_are_refused() {
+    let bytes = data(6 * SEGMENT);
+    let promise = sha256(&bytes);
+    let changed = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let cases = [
+        ("first byte", changed(0)),
+        ("last byte", changed(bytes.len() - 1)),
+        ("one byte short", bytes[..bytes.len() - 1].to_vec()),
+        ("ends at a segment", bytes[..SEGMENT].to_vec()),
+        ("empty", vec![]),
+    ];
+    for (name, now) in cases {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().write_all_at(&now, 0).unwrap();
+        let open = File::open(file.path()).unwrap();
+        let content = Shared::verified_file(open, file.path(), bytes.len() as u64, promise);
+        for codec in CODECS {
+            for threads in [1, 4] {
+                let room = room(threads);
+                let mut sink = Vec::new();
+                let mut stream = room.stream(codec, &mut sink);
+                let error = stream
+                    .content(&Content::Shared(content.clone()))
+                    .and_then(|()| stream.finish())
+                    .unwrap_err();
+                assert!(
+                    error
+                        .to_string()
+                        .ends_with("changed while it was being packed"),
+                    "{name}, {codec:?}: {error}"
+                );
+                let error = room
+                    .digests(std::slice::from_ref(&content), ALL)
+                    .unwrap_err();
+                assert!(matches!(error, CompressError::Content(_)), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn levels_that_do_not_exist() {
+    for codec in [
+        Codec::Gzip(13),
+        Codec::ZstdFrames(0),
+        Codec::ZstdFrames(23),
+        Codec::Zstd(-1),
+        Codec::Xz(10),
+    ] {
+        let mut sink = Vec::new();
+        let error = room(1).stream(codec, &mut sink).finish().unwrap_err();
+        assert!(matches!(error, CompressError::Level { .. }), "{codec:?}");
+        let error = room(1).prepare(&[], codec, ALL).unwrap_err();
+        assert!(matches!(error, CompressError::Level { .. }), "{codec:?}");
+    }
+}
+
+/// A sink on a disk with room for so many bytes.
+struct Full(u64);
+
+impl Sink for Full {
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0 = self
+            .0
+            .checked_sub(bytes.len() as u64)
+            .ok_or(std::io::ErrorKind::StorageFull)?;
+        Ok(())
+    }
+
+    fn append_range(&mut self, _: &File, _: u64, len: u64) -> std::io::Result<()> {
+        self.0 = self
+            .0
+            .checked_sub(len)
+            .ok_or(std::io::ErrorKind::StorageFull)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_in_the_middle_is_an_error() {
+    let contents = [shared(data(3 * SEGMENT))];
+    for codec in CODECS {
+        let (_, totals) = pack(&room(2), codec, &contents);
+        for space in [0, 1, totals.stored / 2, totals.stored - 1] {
+            let room = room(2);
+            let mut sink = Full(space);
+            let mut stream = room.stream(codec, &mut sink);
+            let done = stream
+                .bytes(b"header")
+                .and_then(|()| stream.content(&Content::Shared(contents[0].clone())))
+                .and_then(|()| stream.bytes(b"secret"))
+                .and_then(|()| stream.finish());
+            let error = done.unwrap_err();
+            assert!(
+                matches!(error, CompressError::Write { .. }),
+                "{codec:?} {space}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_a_spool() {
+    let threads = NonZeroUsize::MIN;
+    let error = Compressor::spooling_in(threads, Path::new("/proc/self"))
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.to_string(),
+        "cannot keep compressed data in a temporary file in /proc/self"
+    );
+    assert!(crate::hint::Hint::hint(&error).unwrap().contains("TMPDIR"));
+}
+
+/// More than 4 GiB, nearly all of it a hole: lengths and offsets keep their upper halves.
+#[test]
+fn beyond_four_gigabytes() {
+    let len = (4_u64 << 30) + 3;
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(len).unwrap();
+    file.write_all_at(b"end", len - 3).unwrap();
+    let units = pool::units_of(&[Shared::verified_file(
+        file,
+        Path::new("sparse"),
+        len,
+        [0; 32],
+    )]);
+    assert_eq!(units.len(), 4097);
+    let last = &units[4096].0[0];
+    assert_eq!((last.offset, last.len), (4 << 30, 3));
+}
