@@ -1,5 +1,6 @@
 //! What fleetd is: components, platforms, configuration, and the tree on a host.
 //!
+//! - [`archive`]: target archives, as agents accept them.
 //! - [`component`]: the three programs and where each platform's target lies.
 //! - [`config`]: everything an administrator can set, validated once.
 //! - [`environment`]: the configuration as the agent's `ORBIT_*` variables.
@@ -9,6 +10,7 @@
 //!   [`linux_lifecycle`]: what is done on the host around installation and removal.
 //! - [`macos`]: the same on macOS.
 
+pub mod archive;
 pub mod component;
 pub mod config;
 pub mod duration;
