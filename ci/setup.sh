@@ -3,6 +3,7 @@
 # compiler are. Does nothing that is already done. Prints what it found.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=ci/versions
 . "$here/versions"
 tools=${FLEETPACK_TOOLS:-$HOME/.cache/fleetpack-tools}
 mkdir -p "$tools"

@@ -11,11 +11,13 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
+mod documents;
 mod harness;
 mod harness_works;
 
 fn main() -> std::process::ExitCode {
     harness::run([
-        harness_works::trials(), //
+        documents::trials(),
+        harness_works::trials(),
     ])
 }
