@@ -1,7 +1,7 @@
 //! Every capability's tests, one file each, in one binary.
 //!
 //! A capability is a module with `pub fn trials() -> Vec<Trial>`: one `mod` line and one line
-//! in [`main`], both in alphabetical order.
+//! in `main`, both in alphabetical order.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ mod harness_works;
 
 fn main() -> std::process::ExitCode {
     harness::run([
+        // One line each.
         documents::trials(),
         harness_works::trials(),
     ])
