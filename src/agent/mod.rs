@@ -9,6 +9,7 @@
 //! - [`linux`]: configuration and programs as an [`install::Tree`](crate::install::Tree);
 //!   [`linux_lifecycle`]: what is done on the host around installation and removal.
 //! - [`macos`]: the same on macOS.
+//! - [`windows`]: the same on Windows.
 
 pub mod archive;
 pub mod component;
@@ -20,6 +21,7 @@ pub mod layout;
 pub mod linux;
 pub mod linux_lifecycle;
 pub mod macos;
+pub mod windows;
 
 use crate::hint::Hint;
 use crate::install::{Arch, Identity, TreeError};

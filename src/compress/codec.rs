@@ -2,12 +2,12 @@
 //!
 //! A codec keeps segments when its segments are independent of each other and of their place
 //! in the stream: gzip by byte-aligned runs of non-final deflate blocks (RFC 1951), zstd by
-//! whole frames (RFC 8878). One encoder belongs to one thread; what it makes of a segment
+//! whole frames (RFC 8878), MSZIP by whole blocks of a cabinet. One encoder belongs to one thread; what it makes of a segment
 //! depends on the segment and the level alone.
 
 use std::io;
 
-use super::{CompressError, deflate};
+use super::{CompressError, deflate, mszip};
 
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +20,8 @@ pub enum Codec {
     Zstd(i32),
     /// One xz stream of LZMA2 blocks; preset 0 to 9.
     Xz(u32),
+    /// CFDATA blocks of a Windows cabinet; level 0 to 9.
+    Mszip(u8),
     /// The bytes as they are.
     Store,
 }
@@ -27,7 +29,7 @@ pub enum Codec {
 impl Codec {
     /// Whether segments are kept for the next package.
     pub fn keeps(self) -> bool {
-        matches!(self, Self::Gzip(_) | Self::ZstdFrames(_))
+        matches!(self, Self::Gzip(_) | Self::ZstdFrames(_) | Self::Mszip(_))
     }
 
     /// Whether the level exists.
@@ -36,6 +38,7 @@ impl Codec {
             Self::Gzip(level) => level <= 12,
             Self::ZstdFrames(level) | Self::Zstd(level) => (1..=22).contains(&level),
             Self::Xz(preset) => preset <= 9,
+            Self::Mszip(level) => level <= 9,
             Self::Store => true,
         };
         match exists {
@@ -49,6 +52,7 @@ impl Codec {
 pub(super) enum Encoder {
     Gzip(libdeflater::Compressor, Vec<u8>),
     Zstd(i32, Vec<u8>),
+    Mszip(u8, Vec<u8>),
     Store,
 }
 
@@ -63,6 +67,7 @@ impl Encoder {
                 Ok(Self::Gzip(libdeflater::Compressor::new(level), Vec::new()))
             }
             Codec::ZstdFrames(level) => Ok(Self::Zstd(level, Vec::new())),
+            Codec::Mszip(level) => Ok(Self::Mszip(level, Vec::new())),
             Codec::Zstd(_) | Codec::Xz(_) | Codec::Store => Ok(Self::Store),
         }
     }
@@ -79,6 +84,15 @@ impl Encoder {
                 let level = *level;
                 zstd_frame(level, raw, out).map_err(|source| CompressError::Encode {
                     codec: Codec::ZstdFrames(level),
+                    source,
+                })?;
+                Ok(out)
+            }
+            Self::Mszip(level, out) => {
+                let level = *level;
+                out.clear();
+                mszip::segment(level, raw, out).map_err(|source| CompressError::Encode {
+                    codec: Codec::Mszip(level),
                     source,
                 })?;
                 Ok(out)

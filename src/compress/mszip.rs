@@ -98,4 +98,4 @@ fn checksum(data: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

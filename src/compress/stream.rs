@@ -237,7 +237,7 @@ impl<'a> Body<'a> {
         let failed = |source| CompressError::Encode { codec, source };
         Ok(match codec {
             Codec::Store => Self::Store(sink),
-            Codec::Gzip(_) | Codec::ZstdFrames(_) => {
+            Codec::Gzip(_) | Codec::ZstdFrames(_) | Codec::Mszip(_) => {
                 if matches!(codec, Codec::Gzip(_)) {
                     sink.write_all(&GZIP_HEADER).map_err(write_error)?;
                 }

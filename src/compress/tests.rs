@@ -16,11 +16,12 @@ const ALL: Wanted = Wanted {
     crc32: true,
 };
 
-const CODECS: [Codec; 5] = [
+const CODECS: [Codec; 6] = [
     Codec::Gzip(6),
     Codec::ZstdFrames(3),
     Codec::Zstd(3),
     Codec::Xz(1),
+    Codec::Mszip(6),
     Codec::Store,
 ];
 
@@ -56,6 +57,7 @@ fn expand(codec: Codec, stream: &[u8]) -> Vec<u8> {
             zstd::Decoder::new(stream).unwrap().read_to_end(&mut out)
         }
         Codec::Xz(_) => lzma_rust2::XzReader::new(stream, false).read_to_end(&mut out),
+        Codec::Mszip(_) => return mszip::tests::decode(stream),
         Codec::Store => return stream.to_vec(),
     };
     read.unwrap();

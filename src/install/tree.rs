@@ -209,7 +209,7 @@ pub struct Setting {
 pub struct Property {
     /// `FLEET_URL`.
     pub name: String,
-    /// Value when none is given; never empty.
+    /// Value when none is given; empty for no value at all.
     pub default: String,
     /// Keep it out of logs.
     pub hidden: bool,

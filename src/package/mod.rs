@@ -5,6 +5,7 @@
 //! and the [`Output`]. The formats are a closed enum, so that the compiler lists what a new
 //! one must answer.
 
+pub mod msi;
 mod output;
 pub mod scripts;
 

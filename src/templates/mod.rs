@@ -52,7 +52,7 @@ const MACOS: &[(&str, &str)] = templates![
     "macos/pkg/script",
     "macos/pkg/toc.xml",
 ];
-const WINDOWS: &[(&str, &str)] = templates![];
+const WINDOWS: &[(&str, &str)] = templates!["windows/installer_utils.ps1", "windows/osquery.man"];
 
 type Escape = fn(&str) -> Result<String, EscapeError>;
 

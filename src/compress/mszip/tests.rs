@@ -4,7 +4,7 @@
 use super::*;
 
 /// Reads CFDATA blocks; panics at anything that a strict reader refuses.
-fn decode(mut blocks: &[u8]) -> Vec<u8> {
+pub fn decode(mut blocks: &[u8]) -> Vec<u8> {
     let mut raw = Vec::new();
     while !blocks.is_empty() {
         let word = |at: usize| u16::from_le_bytes([blocks[at], blocks[at + 1]]);
