@@ -14,11 +14,13 @@
 mod documents;
 mod harness;
 mod harness_works;
+mod pkg;
 
 fn main() -> std::process::ExitCode {
     harness::run([
         // One line each.
         documents::trials(),
         harness_works::trials(),
+        pkg::trials(),
     ])
 }

@@ -7,6 +7,7 @@
 
 pub mod msi;
 mod output;
+pub mod pkg;
 pub mod scripts;
 
 pub use output::Output;
