@@ -158,7 +158,7 @@ fn reader_crates() {
         count += 1;
     }
     let payload = info.payload.as_ref().unwrap();
-    assert_eq!(u64::from(payload.number_of_files), count);
+    assert_eq!(payload.number_of_files, count);
 }
 
 fn payload_is_the_tree() {

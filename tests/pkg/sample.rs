@@ -21,7 +21,7 @@ pub fn noise(seed: u32, len: usize) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        if at % 3 == 0 { 0 } else { state as u8 }
+        if at.is_multiple_of(3) { 0 } else { state as u8 }
     };
     (0..len).map(step).collect()
 }
