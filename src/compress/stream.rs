@@ -24,8 +24,16 @@ const ZSTD_JOB: u32 = 4 << 20;
 /// Uncompressed bytes of one xz block, at least; never less than the preset's dictionary.
 const XZ_BLOCK: u64 = 16 << 20;
 
-/// gzip's header (RFC 1952, 2.3.1): deflate, no name, no time, made on Unix.
-const GZIP_HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
+/// gzip's header (RFC 1952, 2.3.1): deflate, no name, no time, how hard was tried (XFL: 2 for
+/// the most, 4 for the fastest), made on Unix.
+fn gzip_header(level: u8) -> [u8; 10] {
+    let effort = match level {
+        0 | 1 => 4,
+        2..=8 => 0,
+        _ => 2,
+    };
+    [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, effort, 3]
+}
 
 /// Sizes and check sum of a finished stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,8 +246,8 @@ impl<'a> Body<'a> {
         Ok(match codec {
             Codec::Store => Self::Store(sink),
             Codec::Gzip(_) | Codec::ZstdFrames(_) | Codec::Mszip(_) => {
-                if matches!(codec, Codec::Gzip(_)) {
-                    sink.write_all(&GZIP_HEADER).map_err(write_error)?;
+                if let Codec::Gzip(level) = codec {
+                    sink.write_all(&gzip_header(level)).map_err(write_error)?;
                 }
                 Self::Segments {
                     sink,

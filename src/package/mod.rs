@@ -5,10 +5,12 @@
 //! and the [`Output`]. The formats are a closed enum, so that the compiler lists what a new
 //! one must answer.
 
+pub mod deb;
 pub mod msi;
 mod output;
 pub mod pkg;
 pub mod scripts;
+pub mod tar;
 
 pub use output::Output;
 

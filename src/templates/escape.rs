@@ -92,6 +92,12 @@ pub fn xml_text(value: &str) -> Result<String, EscapeError> {
     Ok(text)
 }
 
+/// A line of Debian's control files and changelogs. deb822(5).
+pub fn deb_line(value: &str) -> Result<String, EscapeError> {
+    refuse_characters("a line of a Debian control file", value, char::is_control)?;
+    Ok(value.to_owned())
+}
+
 /// Literal text inside Windows Installer's data type Formatted.
 pub fn msi_formatted(value: &str) -> Result<String, EscapeError> {
     const GRAMMAR: &str = "a Windows Installer value";
@@ -187,6 +193,13 @@ mod tests {
             sh_single,
             &[("NUL", "a\0", "a shell script cannot carry a NUL character")],
         );
+    }
+
+    #[test]
+    fn lines_of_control_files() {
+        accepts(deb_line, &[("plain", "A <a@b>, c", "A <a@b>, c")]);
+        let sentence = "a line of a Debian control file cannot carry a line break";
+        refuses(deb_line, &[("line break", "a\nb", sentence)]);
     }
 
     #[test]

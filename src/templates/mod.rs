@@ -32,6 +32,8 @@ const LINUX: &[(&str, &str)] = templates![
     "linux/agent/before_remove",
     "linux/agent/handover",
     "linux/arch/install",
+    "linux/deb/changelog",
+    "linux/deb/copyright",
     "linux/deb/postinst",
     "linux/deb/postrm",
     "linux/deb/preinst",
@@ -57,6 +59,7 @@ const WINDOWS: &[(&str, &str)] = templates!["windows/installer_utils.ps1", "wind
 type Escape = fn(&str) -> Result<String, EscapeError>;
 
 const HELPERS: &[(&str, Escape)] = &[
+    ("deb_line", escape::deb_line),
     ("msi_formatted", escape::msi_formatted),
     ("powershell_single", escape::powershell_single),
     ("sh_single", escape::sh_single),
