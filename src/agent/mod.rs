@@ -4,6 +4,7 @@
 //! - [`component`]: the three programs and where each platform's target lies.
 //! - [`config`]: everything an administrator can set, validated once.
 //! - [`environment`]: the configuration as the agent's `ORBIT_*` variables.
+//! - [`fetch`]: from an update repository to verified programs.
 //! - [`fetched`]: the verified programs, ready for an installer.
 //! - [`layout`]: the agent's folder, the same on all systems.
 //! - [`linux`]: configuration and programs as an [`install::Tree`](crate::install::Tree);
@@ -16,6 +17,7 @@ pub mod component;
 pub mod config;
 pub mod duration;
 pub mod environment;
+pub mod fetch;
 pub mod fetched;
 pub mod layout;
 pub mod linux;

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use crate::agent::AgentError;
 use crate::agent::config::ConfigError;
+use crate::agent::fetch::FetchError;
 use crate::hint::Hint;
 use crate::package::BuildError;
 use crate::store::StoreError;
+use crate::tuf::client::ClientError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,12 @@ pub enum CliError {
     /// The update repository could not be read, or a certificate for it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The update repository cannot be trusted, or followed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Programs could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Configuration and programs do not make an installer.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -78,6 +86,8 @@ impl Hint for CliError {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Config(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Client(error) => error.hint(),
+            Self::Fetch(error) => error.hint(),
             Self::Agent(error) => error.hint(),
             Self::Print(_) | Self::Io(_) | Self::Build(_) => None,
         }

@@ -6,12 +6,14 @@
 //! one must answer.
 
 pub mod deb;
+mod formats;
 pub mod msi;
 mod output;
 pub mod pkg;
 pub mod scripts;
 pub mod tar;
 
+pub use formats::builder;
 pub use output::Output;
 
 use std::fmt;

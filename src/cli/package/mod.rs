@@ -2,9 +2,11 @@
 
 mod anchor;
 mod args;
+mod build;
 mod options;
 
 pub use args::Args;
+pub use build::{Built, build};
 pub use options::{Options, Place};
 
 use super::{CliError, Printer, Surroundings};
@@ -12,6 +14,11 @@ use super::{CliError, Printer, Surroundings};
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let options = Options::resolve(args, surroundings, printer)?;
-    let _ = options;
+    for built in build(&options, surroundings, printer)? {
+        printer.result(built.path.display().to_string())?;
+    }
+    if options.config.enrollment.is_some() {
+        printer.note("The installers hold the enroll secret; keep them where only hosts get them");
+    }
     Ok(())
 }
