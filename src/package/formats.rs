@@ -1,10 +1,12 @@
 //! Which builder writes which format.
 
+use super::msi::Msi;
 use super::{Builder, Format};
 
 /// The builder of a format; `None` for one that is not there yet.
 pub fn builder(format: Format) -> Option<&'static dyn Builder> {
     match format {
-        Format::Deb | Format::Rpm | Format::PkgTarZst | Format::Pkg | Format::Msi => None,
+        Format::Msi => Some(&Msi),
+        Format::Deb | Format::Rpm | Format::PkgTarZst | Format::Pkg => None,
     }
 }

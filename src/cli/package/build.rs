@@ -11,7 +11,7 @@ use super::options::{Options, Place};
 use crate::agent::component::Platform;
 use crate::agent::config::Config;
 use crate::agent::fetched::Fetched;
-use crate::agent::{AgentError, fetch, identity, linux, macos};
+use crate::agent::{AgentError, fetch, identity, linux, macos, windows};
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::compress::Compressor;
 use crate::fs::AtomicFile;
