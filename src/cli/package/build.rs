@@ -210,9 +210,7 @@ fn tree(job: &Job<'_>) -> Result<Tree, AgentError> {
     match job.format.os() {
         Os::Linux => linux::tree(config, fetched, identity),
         Os::Macos => macos::tree(config, fetched, identity),
-        Os::Windows => Err(AgentError::Missing(
-            crate::agent::component::Component::Orbit,
-        )),
+        Os::Windows => windows::tree(config, fetched, identity),
     }
 }
 
