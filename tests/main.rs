@@ -11,6 +11,7 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
+mod deb;
 mod documents;
 mod harness;
 mod harness_works;
@@ -19,6 +20,7 @@ mod pkg;
 fn main() -> std::process::ExitCode {
     harness::run([
         // One line each.
+        deb::trials(),
         documents::trials(),
         harness_works::trials(),
         pkg::trials(),
