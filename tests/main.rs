@@ -13,6 +13,7 @@
 
 mod deb;
 mod documents;
+mod foreign_packages;
 mod harness;
 mod harness_works;
 mod pkg;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
         // One line each.
         deb::trials(),
         documents::trials(),
+        foreign_packages::trials(),
         harness_works::trials(),
         pkg::trials(),
     ])

@@ -10,6 +10,7 @@ mod formats;
 pub mod msi;
 mod output;
 pub mod pkg;
+pub mod read;
 pub mod scripts;
 pub mod tar;
 
