@@ -42,6 +42,9 @@ struct Reserved {
     block: u8,
 }
 
+/// Called with the indexes of the files that a range of bytes is.
+type Each<'a> = dyn FnMut(&[usize], &mut dyn Read) -> Result<(), ReadError> + 'a;
+
 /// An opened cabinet.
 pub(super) struct Cabinet<S> {
     source: S,
@@ -122,11 +125,7 @@ impl<S: Read + Seek> Cabinet<S> {
 
     /// Unpacks everything. `each` gets the indexes of the files that a range of bytes is, and
     /// a reader that ends where the range ends.
-    pub(super) fn walk(
-        &mut self,
-        budget: &Budget,
-        each: &mut dyn FnMut(&[usize], &mut dyn Read) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+    pub(super) fn walk(&mut self, budget: &Budget, each: &mut Each<'_>) -> Result<(), ReadError> {
         let folders = self.folders.len();
         let mut inside: Vec<Vec<usize>> = vec![Vec::new(); folders];
         for (index, member) in self.members.iter().enumerate() {
@@ -147,7 +146,7 @@ impl<S: Read + Seek> Cabinet<S> {
         number: usize,
         mut inside: Vec<usize>,
         budget: &Budget,
-        each: &mut dyn FnMut(&[usize], &mut dyn Read) -> Result<(), ReadError>,
+        each: &mut Each<'_>,
     ) -> Result<(), ReadError> {
         let part = self.part.clone();
         let of_io = |e| ReadError::of_io(&part, e);

@@ -339,7 +339,7 @@ fn common_base(files: &[Found]) -> Option<String> {
         let (_, second) = (slashes.next()?, slashes.next().unwrap_or(path.len()));
         Some(path[..second].to_owned())
     };
-    let base = base_of(&files.iter().map(|f| f.path.as_str()).min()?)?;
+    let base = base_of(files.iter().map(|f| f.path.as_str()).min()?)?;
     let inside = |found: &Found| {
         let rest = found.path.strip_prefix(&base);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

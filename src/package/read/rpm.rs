@@ -227,6 +227,19 @@ fn unpack(
     } else {
         drain(&mut from).map_err(|e| ReadError::of_io(PART, e))?;
     }
+    rest(linked, listed, collector)?;
+    Ok(Payload {
+        compression: from.inner().compression(),
+        parts: from.inner().parts(),
+    })
+}
+
+/// What the payload did not bring: ghosts belong there, everything else is missing.
+fn rest(
+    linked: BTreeMap<u64, Vec<String>>,
+    listed: BTreeMap<String, Listed>,
+    collector: &mut Collector<'_>,
+) -> Result<(), ReadError> {
     if let Some(path) = linked.into_values().flatten().next() {
         return Err(ReadError::truncated(path));
     }
@@ -242,10 +255,7 @@ fn unpack(
             }
         }
     }
-    Ok(Payload {
-        compression: from.inner().compression(),
-        parts: from.inner().parts(),
-    })
+    Ok(())
 }
 
 /// One entry of the payload, held against the header.
