@@ -16,6 +16,8 @@ mod documents;
 mod foreign_packages;
 mod harness;
 mod harness_works;
+mod linux_deb;
+mod linux_rpm;
 mod pkg;
 
 fn main() -> std::process::ExitCode {
@@ -25,6 +27,8 @@ fn main() -> std::process::ExitCode {
         documents::trials(),
         foreign_packages::trials(),
         harness_works::trials(),
+        linux_deb::trials(),
+        linux_rpm::trials(),
         pkg::trials(),
     ])
 }

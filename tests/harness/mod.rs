@@ -7,12 +7,17 @@
 //! - [`golden`]: text compared with a file under `tests/fixtures`.
 //! - [`server`]: nginx and Python's web server on loopback; [`faults`]: one that misbehaves
 //!   as it is told.
+//! - [`container`]: Debian with systemd as process 1.
 //! - [`tools`]: where programs, the Python environment and the Go programs of
 //!   `tests/interop` are.
 
 mod golden;
 
+pub mod agent;
+pub mod container;
 pub mod faults;
+pub mod linux_cells;
+pub mod native;
 pub mod scratch;
 pub mod server;
 pub mod tools;
