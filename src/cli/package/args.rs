@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::scripts::ScriptArgs;
 use crate::agent::config::HostIdentifier;
 use crate::agent::duration::GoDuration;
 use crate::package::{Compression, Format};
@@ -90,6 +91,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub(super) agent: AgentArgs,
+
+    #[command(flatten)]
+    pub(super) scripts: ScriptArgs,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::options::{Options, Place};
+use super::scripts::{Scripts, limited_to};
 use crate::agent::component::Platform;
 use crate::agent::config::Config;
 use crate::agent::fetched::Fetched;
@@ -42,6 +43,7 @@ struct Job<'a> {
     arch: Arch,
     builder: &'static dyn Builder,
     config: Config,
+    scripts: Scripts,
     fetched: &'a Fetched,
 }
 
@@ -69,6 +71,7 @@ pub fn build(
                 arch: *arch,
                 builder: *builder,
                 config: config.clone(),
+                scripts: limited_to(&options.scripts, *format).0,
                 fetched,
             });
         }
@@ -108,6 +111,7 @@ fn configs(options: &Options, printer: &Printer) -> Result<BTreeMap<Format, Conf
     for format in formats {
         let os = format.os();
         let (mut config, mut left_out) = options.config.limited_to(os);
+        left_out.extend(limited_to(&options.scripts, format).1);
         if one_system && let Some(flag) = left_out.first() {
             return Err(CliError::usage(
                 format!("{flag} does not go with --type {format}"),
@@ -207,11 +211,13 @@ fn build_jobs(
 fn tree(job: &Job<'_>) -> Result<Tree, AgentError> {
     let (config, fetched) = (&job.config, job.fetched);
     let identity = identity(fetched.version()?, job.arch, config.identifier.as_deref());
-    match job.format.os() {
-        Os::Linux => linux::tree(config, fetched, identity),
-        Os::Macos => macos::tree(config, fetched, identity),
-        Os::Windows => windows::tree(config, fetched, identity),
-    }
+    let mut tree = match job.format.os() {
+        Os::Linux => linux::tree(config, fetched, identity)?,
+        Os::Macos => macos::tree(config, fetched, identity)?,
+        Os::Windows => windows::tree(config, fetched, identity)?,
+    };
+    tree.lifecycle.admin = job.scripts.clone();
+    Ok(tree)
 }
 
 /// Every file's name, before anything is built; two of one name are refused.

@@ -4,6 +4,7 @@ mod anchor;
 mod args;
 mod build;
 mod options;
+mod scripts;
 
 pub use args::Args;
 pub use build::{Built, build};

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::anchor;
 use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
+use super::scripts::Scripts;
 use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret};
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::fs;
@@ -23,6 +24,8 @@ const FILE_LIMIT: u64 = 4 << 20;
 pub struct Options {
     /// What hosts are told.
     pub config: Config,
+    /// An administrator's own scripts.
+    pub scripts: Scripts,
     /// Formats and processors, each pair once, in a fixed order.
     pub installers: Vec<(Format, Arch)>,
     /// Where the files go.
@@ -74,10 +77,12 @@ impl Options {
         let source = args.updates.update_url.clone();
         let update_url = agent_update_url(&args.updates, printer)?;
         let compression = args.output.compression;
+        let scripts = args.scripts.read()?;
         let config = config(args, update_url)?;
         config.check()?;
         Ok(Self {
             config,
+            scripts,
             installers,
             place,
             compression,
@@ -289,7 +294,7 @@ fn secret_from(file: &Path) -> Result<Secret, CliError> {
     Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
     let bytes = fs::read_limited(path, FILE_LIMIT)?;
     bytes.ok_or_else(|| {
         CliError::usage(
