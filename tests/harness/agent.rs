@@ -1,14 +1,16 @@
-//! Stand-ins for the agent's programs, and for the packages of it that are in the field.
+//! The agent for tests: stand-ins for its programs, a repository with them, packages of them,
+//! and stand-ins for the packages that are in the field.
 //!
 //! The stand-in of orbit is a shell script that tells its version in `/run/orbit.version` and
 //! carries out the file `/run/order` as a child of the service, as orbit does with the
 //! installers that Fleet sends it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Scratch;
-use super::linux_cells::{Manager, Wanted};
 use super::native::Native;
+use super::scratch::Run;
 
 /// orbit's stand-in of a version.
 pub fn orbit(version: &str) -> String {
@@ -34,6 +36,17 @@ done
 /// osqueryd's stand-in of a version.
 pub fn osqueryd(version: &str) -> String {
     format!("#!/bin/sh\n# osqueryd {version}\nexit 0\n")
+}
+
+/// What to package.
+#[derive(Clone, Default)]
+pub struct Wanted {
+    /// Version of the agent.
+    pub version: &'static str,
+    /// Enroll secret.
+    pub secret: &'static str,
+    /// More arguments for `fleetpack package`.
+    pub more: Vec<String>,
 }
 
 /// What removal must take away although no package brought it.
@@ -69,11 +82,60 @@ pub enum Upstream {
 
 /// A package that installs, upgrades and removes as upstream's do.
 pub fn upstream(version: &str, kind: Upstream, rpm: bool) -> Native {
-    let text = |text: &str| text.to_owned();
+    let programs = "/opt/orbit/bin";
+    let orbit_path = format!("{programs}/orbit/linux/stable/orbit");
+    let file = |path: &str, mode, text: &str| (path.to_owned(), mode, text.to_owned());
+    let link = |path: &str, target: &str| (path.to_owned(), target.to_owned());
+    Native {
+        name: "fleet-osquery",
+        version: version.to_owned(),
+        files: vec![
+            file(&orbit_path, 0o755, &orbit(version)),
+            file(
+                &format!("{programs}/osqueryd/linux/stable/osqueryd"),
+                0o755,
+                &osqueryd(version),
+            ),
+            file("/opt/orbit/osquery.flags", 0o600, ""),
+            file("/opt/orbit/certs.pem", 0o644, "certificates\n"),
+            file(
+                "/etc/default/orbit",
+                0o600,
+                "ORBIT_ENROLL_SECRET=upstream\n",
+            ),
+            file(
+                "/usr/lib/systemd/system/orbit.service",
+                0o644,
+                UPSTREAM_UNIT,
+            ),
+        ],
+        links: vec![
+            link("/opt/orbit/bin/orbit/orbit", &orbit_path),
+            link("/usr/local/bin/orbit", "/opt/orbit/bin/orbit/orbit"),
+        ],
+        folders: ["/var/log/orbit", "/var/log/osquery"]
+            .map(str::to_owned)
+            .to_vec(),
+        scripts: upstream_scripts(kind, rpm),
+    }
+}
+
+const UPSTREAM_UNIT: &str = "[Unit]
+Description=stand-in
+[Service]
+EnvironmentFile=/etc/default/orbit
+ExecStart=/opt/orbit/bin/orbit/orbit
+Restart=always
+RestartSec=1
+[Install]
+WantedBy=multi-user.target
+";
+
+fn upstream_scripts(kind: Upstream, rpm: bool) -> Vec<(&'static str, String)> {
     let start = "systemctl daemon-reload\nsystemctl restart orbit.service\nsystemctl enable orbit.service\n";
     let stop = "systemctl stop orbit.service || true\nsystemctl disable orbit.service || true\n";
     let before_removal = match kind {
-        Upstream::AlwaysStops => text(stop),
+        Upstream::AlwaysStops => stop.to_owned(),
         Upstream::Inverted => format!(
             "if [ \"$1\" = 1 ] || [ \"$1\" = remove ] || [ \"$1\" = deconfigure ]; then\n{stop}fi\n"
         ),
@@ -81,7 +143,7 @@ pub fn upstream(version: &str, kind: Upstream, rpm: bool) -> Native {
     let after_removal = "if [ \"$1\" = 0 ] || [ \"$1\" = remove ]; then\n\
         rm -rf /opt/orbit /var/lib/orbit /var/log/orbit /usr/local/bin/orbit \
         /etc/default/orbit /usr/lib/systemd/system/orbit.service\nfi\n";
-    let scripts = match rpm {
+    match rpm {
         false => vec![
             ("postinst", format!("#!/bin/sh\nset -e\n{start}")),
             ("prerm", format!("#!/bin/sh\n{before_removal}")),
@@ -90,184 +152,81 @@ pub fn upstream(version: &str, kind: Upstream, rpm: bool) -> Native {
         true => vec![
             ("%post", format!("set -e\n{start}")),
             ("%preun", before_removal),
-            ("%postun", text(after_removal)),
+            ("%postun", after_removal.to_owned()),
             (
                 "%posttrans",
                 format!("set -e\nif ! systemctl is-enabled orbit; then\n{start}fi\n"),
             ),
         ],
-    };
-    Native {
-        name: "fleet-osquery",
-        version: version.to_owned(),
-        files: vec![
-            (
-                text("/opt/orbit/bin/orbit/linux/stable/orbit"),
-                0o755,
-                orbit(version),
-            ),
-            (
-                text("/opt/orbit/bin/osqueryd/linux/stable/osqueryd"),
-                0o755,
-                osqueryd(version),
-            ),
-            (text("/opt/orbit/osquery.flags"), 0o600, text("")),
-            (text("/opt/orbit/certs.pem"), 0o644, text("certificates\n")),
-            (
-                text("/etc/default/orbit"),
-                0o600,
-                text("ORBIT_ENROLL_SECRET=upstream\n"),
-            ),
-            (
-                text("/usr/lib/systemd/system/orbit.service"),
-                0o644,
-                text(
-                    "[Unit]\nDescription=stand-in\n[Service]\nEnvironmentFile=/etc/default/orbit\n\
-                     ExecStart=/opt/orbit/bin/orbit/orbit\nRestart=always\nRestartSec=1\n\
-                     [Install]\nWantedBy=multi-user.target\n",
-                ),
-            ),
-        ],
-        links: vec![
-            (
-                text("/opt/orbit/bin/orbit/orbit"),
-                text("/opt/orbit/bin/orbit/linux/stable/orbit"),
-            ),
-            (
-                text("/usr/local/bin/orbit"),
-                text("/opt/orbit/bin/orbit/orbit"),
-            ),
-        ],
-        folders: vec![text("/var/log/orbit"), text("/var/log/osquery")],
-        scripts,
     }
 }
 
-/// A package of ours (interim: by the distributions' own tools).
-pub fn package(scratch: &Scratch, manager: Manager, wanted: &Wanted) -> PathBuf {
-    let tree = tree(wanted);
-    let mut native = Native {
-        name: "fleet-osquery",
-        version: wanted.version.to_owned(),
-        files: vec![],
-        links: vec![],
-        folders: vec![],
-        scripts: vec![],
+const PASSPHRASES: [(&str, &str); 4] = [
+    ("FLEET_ROOT_PASSPHRASE", "root"),
+    ("FLEET_TARGETS_PASSPHRASE", "targets"),
+    ("FLEET_SNAPSHOT_PASSPHRASE", "snapshot"),
+    ("FLEET_TIMESTAMP_PASSPHRASE", "timestamp"),
+];
+
+/// Publishes a version of the agent's programs as `stable` in the update repository
+/// `<scratch>/tuf`, which is made on first use.
+pub fn publish(scratch: &Scratch, version: &str, programs: &[(&str, &Path)]) {
+    let updates = |arguments: &[&str]| {
+        let run = scratch.fleetpack(["updates"].iter().chain(arguments));
+        let path = scratch.join("tuf");
+        run.arg("--path").arg(path).envs(PASSPHRASES).ok()
     };
-    for entry in &tree.entries {
-        match &entry.node {
-            fleetpack::install::Node::File(fleetpack::install::Content::Customer(c)) => {
-                native.files.push((
-                    entry.path.clone(),
-                    entry.mode,
-                    String::from_utf8(c.bytes().to_vec()).unwrap(),
-                ))
-            }
-            fleetpack::install::Node::File(fleetpack::install::Content::Shared(c)) => {
-                let mut b = vec![0; c.len() as usize];
-                c.read_exact_at(&mut b, 0).unwrap();
-                native.files.push((
-                    entry.path.clone(),
-                    entry.mode,
-                    String::from_utf8(b).unwrap(),
-                ));
-            }
-            fleetpack::install::Node::Link(t) => native.links.push((entry.path.clone(), t.clone())),
-            fleetpack::install::Node::Directory => {
-                if entry.path.starts_with("/opt/orbit") || entry.path.starts_with("/var/log/o") {
-                    native.folders.push(entry.path.clone());
-                }
-            }
-        }
+    if !scratch.join("tuf").exists() {
+        std::fs::create_dir(scratch.join("tuf")).unwrap();
+        updates(&["init"]);
+        scratch.write("root.json", &updates(&["roots"]).stdout);
     }
-    match manager {
-        Manager::Dpkg => {
-            native.scripts = fleetpack::package::scripts::deb(&tree).unwrap();
-            native.deb(scratch)
-        }
-        Manager::Rpm => {
-            native.scripts = fleetpack::package::scripts::rpm(&tree)
-                .unwrap()
-                .into_iter()
-                .map(|(n, t)| {
-                    (
-                        match n {
-                            "pre" => "%pre",
-                            "preun" => "%preun",
-                            "postun" => "%postun",
-                            "posttrans" => "%posttrans",
-                            _ => panic!(),
-                        },
-                        t,
-                    )
-                })
-                .collect();
-            native.rpm(scratch)
-        }
-        Manager::Pacman => todo!(),
+    for (name, program) in programs {
+        let program = program.to_str().unwrap();
+        updates(&[
+            "add",
+            "--name",
+            name,
+            "--target",
+            program,
+            "--platform",
+            "linux",
+            "--version",
+            version,
+            "-t",
+            "stable",
+        ]);
     }
 }
 
-fn tree(wanted: &Wanted) -> fleetpack::install::Tree {
-    use fleetpack::agent::component::{Component, Platform, Target};
-    use fleetpack::agent::{config, fetched};
-    use fleetpack::install::Shared;
-    let program = |component, text: String| fetched::Program {
-        target: Target::of(component, Platform::Linux),
-        channel: "stable".to_owned(),
-        version: Some(wanted.version.to_owned()),
-        file: Shared::verified_bytes(text.into_bytes(), std::path::Path::new("x")),
-        sha512: String::new(),
-        unpacked: vec![],
-    };
-    let fetched = fetched::Fetched {
-        documents: fetched::Documents {
-            root: b"{}".to_vec(),
-            timestamp: b"{}".to_vec(),
-            snapshot: b"{}".to_vec(),
-            targets: b"{}".to_vec(),
-        },
-        programs: vec![
-            program(Component::Orbit, orbit(wanted.version)),
-            program(Component::Osqueryd, osqueryd(wanted.version)),
-        ],
-    };
-    let config = config::Config {
-        enrollment: Some(config::Enrollment {
-            url: "https://fleet.example.com".to_owned(),
-            secret: config::Secret::new(wanted.secret),
-        }),
-        service: !wanted.more.contains(&"--service=false".to_owned()),
-        ..config::Config::default()
-    };
-    let identity =
-        fleetpack::agent::identity(wanted.version, fleetpack::install::Arch::Amd64, None);
-    let mut tree = fleetpack::agent::linux::tree(&config, &fetched, identity).unwrap();
-    for flag in &wanted.more {
-        let Some((flag, path)) = flag.split_once('=') else {
-            continue;
-        };
-        use fleetpack::install::Event;
-        let event = match flag {
-            "--pre-install" => Event::BeforeInstall,
-            "--post-install" => Event::AfterInstall,
-            "--pre-remove" => Event::BeforeRemove,
-            "--post-remove" => Event::AfterRemove,
-            _ => continue,
-        };
-        let name = std::path::Path::new(path)
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        tree.lifecycle.admin.insert(
-            event,
-            fleetpack::install::AdminScript {
-                name,
-                body: fleetpack::install::Customer::new(std::fs::read(path).unwrap()),
-            },
-        );
-    }
-    tree
+/// Packages what `<scratch>/tuf` offers as `stable`.
+pub fn package(scratch: &Scratch, format: &str, wanted: &Wanted) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let file = scratch.join(format!("{}-{number}.{format}", wanted.version));
+    let run = scratch
+        .fleetpack(["package", "--type", format, "--update-roots", "@root.json"])
+        .arg("--update-url")
+        .arg(scratch.join("tuf/repository"))
+        .arg("--agent-update-url=https://updates.example.com")
+        .arg("--fleet-url=https://fleet.example.com")
+        .arg(format!("--enroll-secret={}", wanted.secret))
+        .arg("--outfile")
+        .arg(&file);
+    wanted.more.iter().fold(run, Run::arg).ok();
+    file
+}
+
+/// Publishes stand-ins of a version and packages them.
+pub fn stand_in(scratch: &Scratch, format: &str, wanted: &Wanted) -> PathBuf {
+    let version = wanted.version;
+    let orbit = scratch.write_program(&format!("programs/{version}/orbit"), orbit(version));
+    let osqueryd =
+        scratch.write_program(&format!("programs/{version}/osqueryd"), osqueryd(version));
+    publish(
+        scratch,
+        version,
+        &[("orbit", &orbit), ("osqueryd", &osqueryd)],
+    );
+    package(scratch, format, wanted)
 }

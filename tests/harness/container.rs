@@ -15,16 +15,6 @@ use std::time::{Duration, Instant};
 use super::scratch::{Ran, Run};
 use super::{Scratch, tools};
 
-/// The tools that a test with a container needs.
-pub const NEEDS: &[&str] = &[
-    "root",
-    "debootstrap",
-    "systemd-nspawn",
-    "unshare",
-    "nsenter",
-    "findmnt",
-];
-
 const SUITE: &str = "bookworm";
 const PACKAGES: &str =
     "apt-utils,bash,dash,dbus,pacman-package-manager,procps,rpm,systemd,systemd-sysv";
@@ -128,11 +118,6 @@ impl Container {
     /// Writes a file in the container.
     pub fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path(path), bytes).unwrap();
-    }
-
-    /// The folder of this container on this machine.
-    pub fn scratch(&self) -> &Scratch {
-        &self.scratch
     }
 }
 

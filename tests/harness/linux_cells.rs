@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use libtest_mimic::Trial;
 
-use super::agent::Upstream;
+use super::agent::{Upstream, Wanted};
 use super::container::{Chroot, Container};
 use super::scratch::Run;
 use super::{Scratch, agent, trial_needing};
@@ -70,17 +70,6 @@ impl Manager {
             Self::Pacman => "^/var/(lib/pacman|log/pacman.log|cache/ldconfig)|^/etc/ld.so.cache",
         }
     }
-}
-
-/// What to package.
-#[derive(Clone, Default)]
-pub struct Wanted {
-    /// Version of the agent.
-    pub version: &'static str,
-    /// Enroll secret.
-    pub secret: &'static str,
-    /// More arguments for `fleetpack package`.
-    pub more: Vec<String>,
 }
 
 /// A secret that every grammar on its way could spoil.
@@ -154,7 +143,7 @@ impl Cell {
 
     /// A package, made now.
     pub fn package(&self, wanted: &Wanted) -> PathBuf {
-        agent::package(&self.scratch, self.manager, wanted)
+        agent::stand_in(&self.scratch, self.manager.word(), wanted)
     }
 
     /// Installs a package where there is none.
