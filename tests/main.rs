@@ -16,6 +16,7 @@ mod documents;
 mod foreign_packages;
 mod harness;
 mod harness_works;
+mod msi;
 mod linux_deb;
 mod linux_rpm;
 mod pkg;
@@ -27,6 +28,7 @@ fn main() -> std::process::ExitCode {
         documents::trials(),
         foreign_packages::trials(),
         harness_works::trials(),
+        msi::trials(),
         linux_deb::trials(),
         linux_rpm::trials(),
         pkg::trials(),

@@ -92,7 +92,7 @@ pub fn tree(config: &Config, fetched: &Fetched, identity: Identity) -> Result<Tr
             start: config.service,
         }),
         settings: settings(config)?,
-        properties: properties(config),
+        properties: properties(config)?,
         lifecycle: Lifecycle::default(),
         leftovers: LEFTOVERS.map(String::from).to_vec(),
         windows: Some(windows()),
@@ -159,13 +159,17 @@ fn steps() -> Vec<Step> {
     ]
 }
 
-fn properties(config: &Config) -> Vec<Property> {
+fn properties(config: &Config) -> Result<Vec<Property>, AgentError> {
     let truth = |on| match on {
         true => "True".to_owned(),
         false => "False".to_owned(),
     };
     let url = config.enrollment.as_ref().map(|e| e.url.clone());
     let email = config.end_user_email.clone();
+    // A property's value is taken as it is; but what is refused elsewhere is no better here.
+    for (flag, value) in [("--fleet-url", &url), ("--end-user-email", &email)] {
+        literal(flag, value.as_deref().unwrap_or_default())?;
+    }
     let list = [
         ("FLEET_URL", url.unwrap_or_default(), false),
         ("FLEET_SECRET", UNSET.to_owned(), true),
@@ -179,13 +183,12 @@ fn properties(config: &Config) -> Vec<Property> {
             false,
         ),
     ];
-    list.into_iter()
-        .map(|(name, default, hidden)| Property {
-            name: name.to_owned(),
-            default,
-            hidden,
-        })
-        .collect()
+    let property = |(name, default, hidden): (&str, String, bool)| Property {
+        name: name.to_owned(),
+        default,
+        hidden,
+    };
+    Ok(list.into_iter().map(property).collect())
 }
 
 /// The service's environment: what an installer for Windows always states, then what differs
@@ -228,7 +231,8 @@ fn settings(config: &Config) -> Result<Vec<Setting>, AgentError> {
         "[BYPASS_END_USER_AUTH]".into(),
     );
     for variable in environment::variables(&plain(config), Os::Windows) {
-        formatted(variable.name, literal(variable.name, &variable.value)?);
+        let flag = flag_of(variable.name);
+        formatted(variable.name, literal(&flag, &variable.value)?);
     }
     Ok(list)
 }
@@ -247,6 +251,13 @@ fn plain(config: &Config) -> Config {
     }
 }
 
+/// `--osquery-db` of `ORBIT_OSQUERY_DB`.
+fn flag_of(variable: &str) -> String {
+    let word = variable.strip_prefix("ORBIT_").unwrap_or(variable);
+    format!("--{}", word.to_lowercase().replace('_', "-"))
+}
+
+/// Literal text; `name` is the flag that it comes from.
 fn literal(name: &str, value: &str) -> Result<String, AgentError> {
     let refused = |source| TemplateError::Refused {
         value: name.to_owned(),

@@ -101,7 +101,8 @@ pub fn deb_line(value: &str) -> Result<String, EscapeError> {
 /// Literal text inside Windows Installer's data type Formatted.
 pub fn msi_formatted(value: &str) -> Result<String, EscapeError> {
     const GRAMMAR: &str = "a Windows Installer value";
-    refuse_characters(GRAMMAR, value, |c| c.is_control() || c == '"')?;
+    // A package's texts are in codepage 1252 at best, and mean the same everywhere as ASCII.
+    refuse_characters(GRAMMAR, value, |c| !matches!(c, ' '..='~') || c == '"')?;
     if value.contains("[~]") {
         return Err(refuse(GRAMMAR, "the text `[~]`"));
     }

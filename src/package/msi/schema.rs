@@ -32,7 +32,7 @@ Property: Property s72*, Value l0
 RegLocator: Signature_ s72*, Root i2, Key s255, Name S255, Type I2
 Registry: Registry s72*, Root i2, Key l255, Name L255, Value L0, Component_ s72
 ServiceControl: ServiceControl s72*, Name l255, Event i2, Arguments L255, Wait I2, Component_ s72
-ServiceInstall: ServiceInstall s72*, Name s255, DisplayName L255, ServiceType i4, StartType i4, ErrorControl i4, LoadOrderGroup S255, Dependencies S255, StartName S255, Password S255, Arguments S0, Component_ s72, Description L255
+ServiceInstall: ServiceInstall s72*, Name s255, DisplayName L255, ServiceType i4, StartType i4, ErrorControl i4, LoadOrderGroup S255, Dependencies S255, StartName S255, Password S255, Arguments S255, Component_ s72, Description L255
 Signature: Signature s72*, FileName s255, MinVersion S20, MaxVersion S20, MinSize I4, MaxSize I4, MinDate I4, MaxDate I4, Languages S255
 Upgrade: UpgradeCode s38*, VersionMin S20*, VersionMax S20*, Language S255*, Attributes i4*, Remove S255, ActionProperty s72
 ";

@@ -1,0 +1,21 @@
+//! Windows Installer packages, judged by other people's programs.
+//!
+//! What msitools, cabextract, 7-Zip and osslsigncode read is asserted, and compared with what
+//! wixl makes of the same content; under Wine packages are installed, replaced and removed.
+//! What only a real Windows can show is listed in [`not_shown`].
+
+mod bad_input;
+mod readers;
+mod sample;
+mod script;
+mod wine;
+
+use libtest_mimic::Trial;
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    [readers::trials(), bad_input::trials(), script::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
