@@ -14,8 +14,13 @@ use libtest_mimic::Trial;
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
-    [readers::trials(), bad_input::trials(), script::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        readers::trials(),
+        bad_input::trials(),
+        script::trials(),
+        wine::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

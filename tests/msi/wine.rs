@@ -194,9 +194,14 @@ impl Drop for Wine {
     }
 }
 
+/// Services go on running and would hold a pipe open: output goes through a file.
 fn in_prefix(scratch: &Scratch, prefix: &Path, tool: &str, args: &[&str]) -> Run {
+    const QUIETLY: &str =
+        "\"$@\" >wine.out 2>/dev/null </dev/null; code=$?; cat wine.out; exit $code";
+    let mut words = vec!["-c", QUIETLY, "sh", tool];
+    words.extend(args);
     scratch
-        .tool(tool, args)
+        .tool("sh", words)
         .env("WINEPREFIX", prefix)
         .env("WINEDEBUG", "-all")
 }

@@ -19,7 +19,6 @@ Component: Component s72*, ComponentId S38, Directory_ s72, Attributes i2, Condi
 CreateFolder: Directory_ s72*, Component_ s72*
 CustomAction: Action s72*, Type i2, Source S72, Target S0, ExtendedType I4
 Directory: Directory s72*, Directory_Parent S72, DefaultDir l255
-Environment: Environment s72*, Name l255, Value L255, Component_ s72
 Feature: Feature s38*, Feature_Parent S38, Title L64, Description L255, Display I2, Level i2, Directory_ S72, Attributes i2
 FeatureComponents: Feature_ s38*, Component_ s72*
 File: File s72*, Component_ s72, FileName l255, FileSize i4, Version S72, Language S20, Attributes I2, Sequence i4
@@ -31,6 +30,7 @@ MsiLockPermissionsEx: MsiLockPermissionsEx s72*, LockObject s72, Table s32, SDDL
 Property: Property s72*, Value l0
 RegLocator: Signature_ s72*, Root i2, Key s255, Name S255, Type I2
 Registry: Registry s72*, Root i2, Key l255, Name L255, Value L0, Component_ s72
+RemoveRegistry: RemoveRegistry s72*, Root i2, Key l255, Name L255, Component_ s72
 ServiceControl: ServiceControl s72*, Name l255, Event i2, Arguments L255, Wait I2, Component_ s72
 ServiceInstall: ServiceInstall s72*, Name s255, DisplayName L255, ServiceType i4, StartType i4, ErrorControl i4, LoadOrderGroup S255, Dependencies S255, StartName S255, Password S255, Arguments S255, Component_ s72, Description L255
 Signature: Signature s72*, FileName s255, MinVersion S20, MaxVersion S20, MinSize I4, MaxSize I4, MinDate I4, MaxDate I4, Languages S255

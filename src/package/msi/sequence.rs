@@ -14,7 +14,7 @@ pub const REMOVE: i32 = 3490;
 pub const BEFORE_FILES: i32 = 3990;
 /// After InstallFiles.
 pub const FIRST_INSTALL: i32 = 4002;
-/// Before InstallServices, after registry values and variables were written.
+/// Before InstallServices, after registry values were written.
 pub const BEFORE_SERVICE: i32 = 5790;
 /// Right after InstallServices.
 pub const AFTER_SERVICE: i32 = 5801;
@@ -38,13 +38,11 @@ const EXECUTE: &[(&str, &str, i32)] = &[
     ("StopServices", VERSION_NT, 1900),
     ("DeleteServices", VERSION_NT, 2000),
     ("RemoveRegistryValues", "", 2600),
-    ("RemoveEnvironmentStrings", "", 3300),
     ("RemoveFiles", "", 3500),
     ("RemoveFolders", "", 3600),
     ("CreateFolders", "", 3700),
     ("InstallFiles", "", 4000),
     ("WriteRegistryValues", "", 5000),
-    ("WriteEnvironmentStrings", "", 5200),
     ("InstallServices", VERSION_NT, 5800),
     ("StartServices", VERSION_NT, 5900),
     ("RegisterUser", "", 6000),

@@ -38,6 +38,7 @@ const COMPONENT_64BIT: i32 = 256;
 const FILE_VITAL: i32 = 512;
 /// msidbRegistryRootLocalMachine.
 const LOCAL_MACHINE: i32 = 2;
+const MACHINE_VARIABLES: &str = r"SYSTEM\CurrentControlSet\Control\Session Manager\Environment";
 /// SERVICE_WIN32_OWN_PROCESS, SERVICE_AUTO_START, SERVICE_DEMAND_START, SERVICE_ERROR_IGNORE.
 const OWN_PROCESS: i32 = 16;
 const AUTO_START: i32 = 2;
@@ -261,14 +262,16 @@ fn upgrade(tables: &mut Tables, facts: &Facts<'_>) {
     );
 }
 
-/// Variables that are deleted on installation: `!` deletes whatever the value is, `*` means
-/// the machine's environment.
+/// Variables that are deleted on installation. The Environment table could say so too, but
+/// its rows without a value are passed over by some implementations; a value of the registry
+/// is removed by all, and services are given what the registry says when they start.
 fn variables(tables: &mut Tables, facts: &Facts<'_>) {
     for (number, name) in (1..).zip(&facts.windows.cleared_variables) {
+        let key = format!("V_{number}");
         let root = &facts.layout.components[0].id;
         tables.add(
-            "Environment",
-            row![format!("E_{number}"), format!("!*{name}"), (), root],
+            "RemoveRegistry",
+            row![key, LOCAL_MACHINE, MACHINE_VARIABLES, name, root],
         );
     }
 }
