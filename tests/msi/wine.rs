@@ -290,7 +290,27 @@ fn install_and_remove() {
     ])
     .ok();
     wine.install(&msi, &[]);
+    files_are_there(&wine, &sample);
+    service_is_set_up(&wine);
+    assert_eq!(wine.products(), ["1.2.3"]);
+    assert_eq!(
+        wine.witnessed(),
+        [
+            r#"-Command "Wait-Process -Name orbit -Timeout 30 -ErrorAction SilentlyContinue; Remove-Item -Recurse -Force -ErrorAction SilentlyContinue -LiteralPath 'C:\Program Files\Orbit\bin\orbit','C:\Program Files\Orbit\bin\osqueryd','C:\Program Files\Orbit\bin\desktop'; exit 0""#,
+            r#"-File "C:\Program Files\Orbit\installer_utils.ps1" -RemoveStandaloneOsquery"#,
+        ]
+    );
+    assert!(wine.log().contains("Fleet osquery"), "the log is verbose");
+    assert!(!wine.log().contains("made-up-secret"));
+    wine.remove(&msi);
+    assert_eq!(
+        wine.witnessed(),
+        [r#"-File "C:\Program Files\Orbit\installer_utils.ps1" -RemoveAgent"#]
+    );
+    wine.nothing_is_left();
+}
 
+fn files_are_there(wine: &Wine, sample: &Sample) {
     assert_eq!(
         std::fs::read(wine.orbit("bin/orbit/orbit.exe")).unwrap(),
         sample.orbit
@@ -305,7 +325,9 @@ fn install_and_remove() {
     );
     let planted = wine.registry(VARIABLES).unwrap();
     assert!(!planted.contains("ORBIT_UPDATE_INTERVAL"), "{planted}");
+}
 
+fn service_is_set_up(wine: &Wine) {
     let values = wine.registry(SERVICE_KEY).unwrap();
     for line in [
         "DisplayName    REG_SZ    Fleet osquery",
@@ -335,23 +357,6 @@ fn install_and_remove() {
         ]
     );
     assert_eq!(wine.service(), "RUNNING");
-    assert_eq!(wine.products(), ["1.2.3"]);
-    assert_eq!(
-        wine.witnessed(),
-        [
-            r#"-Command "Wait-Process -Name orbit -Timeout 30 -ErrorAction SilentlyContinue; Remove-Item -Recurse -Force -ErrorAction SilentlyContinue -LiteralPath 'C:\Program Files\Orbit\bin\orbit','C:\Program Files\Orbit\bin\osqueryd','C:\Program Files\Orbit\bin\desktop'; exit 0""#,
-            r#"-File "C:\Program Files\Orbit\installer_utils.ps1" -RemoveStandaloneOsquery"#,
-        ]
-    );
-    assert!(wine.log().contains("Fleet osquery"), "the log is verbose");
-    assert!(!wine.log().contains("made-up-secret"));
-
-    wine.remove(&msi);
-    assert_eq!(
-        wine.witnessed(),
-        [r#"-File "C:\Program Files\Orbit\installer_utils.ps1" -RemoveAgent"#]
-    );
-    wine.nothing_is_left();
 }
 
 fn properties() {
