@@ -16,9 +16,9 @@ mod documents;
 mod foreign_packages;
 mod harness;
 mod harness_works;
-mod msi;
 mod linux_deb;
 mod linux_rpm;
+mod msi;
 mod pkg;
 
 fn main() -> std::process::ExitCode {
@@ -28,9 +28,9 @@ fn main() -> std::process::ExitCode {
         documents::trials(),
         foreign_packages::trials(),
         harness_works::trials(),
-        msi::trials(),
         linux_deb::trials(),
         linux_rpm::trials(),
+        msi::trials(),
         pkg::trials(),
     ])
 }
