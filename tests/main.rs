@@ -11,6 +11,7 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
+mod arch;
 mod deb;
 mod documents;
 mod foreign_packages;
@@ -20,10 +21,12 @@ mod linux_deb;
 mod linux_rpm;
 mod msi;
 mod pkg;
+mod rpm;
 
 fn main() -> std::process::ExitCode {
     harness::run([
         // One line each.
+        arch::trials(),
         deb::trials(),
         documents::trials(),
         foreign_packages::trials(),
@@ -32,5 +35,6 @@ fn main() -> std::process::ExitCode {
         linux_rpm::trials(),
         msi::trials(),
         pkg::trials(),
+        rpm::trials(),
     ])
 }
