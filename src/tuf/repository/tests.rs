@@ -1,0 +1,3 @@
+//! What a repository does to the disk, step by step.
+
+use super::*;
