@@ -116,7 +116,6 @@ impl Keys {
         }
     }
 
-
     /// Their ids and public parts.
     pub fn public(&self) -> impl Iterator<Item = (&str, &crate::tuf::key::Key)> {
         self.keys
