@@ -22,6 +22,8 @@ mod linux_rpm;
 mod msi;
 mod pkg;
 mod rpm;
+mod tuf_peers;
+mod updates;
 
 fn main() -> std::process::ExitCode {
     harness::run([
@@ -36,5 +38,7 @@ fn main() -> std::process::ExitCode {
         msi::trials(),
         pkg::trials(),
         rpm::trials(),
+        tuf_peers::trials(),
+        updates::trials(),
     ])
 }
