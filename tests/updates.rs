@@ -399,63 +399,17 @@ fn refused_names() {
         ("a\\b", "it contains a backslash"),
         ("a\nb", "it contains a control character such as a newline"),
     ];
+    let flags = ["--name", "--platform", "--version", "--tag"];
     for (value, reason) in reasons {
-        let base = ["add", "--path", "repo", "--target", "orbit"];
-        let cases = [
-            (
-                "channel",
-                [
-                    "--name",
-                    "orbit",
-                    "--platform",
-                    "linux",
-                    "--version",
-                    "1",
-                    "-t",
-                    value,
-                ],
-            ),
-            (
-                "platform",
-                [
-                    "--name",
-                    "orbit",
-                    "--platform",
-                    value,
-                    "--version",
-                    "1",
-                    "-t",
-                    "x",
-                ],
-            ),
-            (
-                "name",
-                [
-                    "--name",
-                    value,
-                    "--platform",
-                    "linux",
-                    "--version",
-                    "1",
-                    "-t",
-                    "x",
-                ],
-            ),
-            (
-                "version",
-                [
-                    "--name",
-                    "orbit",
-                    "--platform",
-                    "linux",
-                    "--version",
-                    value,
-                    "-t",
-                    "x",
-                ],
-            ),
-        ];
-        for (what, rest) in cases {
+        for (flag, what) in flags
+            .into_iter()
+            .zip(["name", "platform", "version", "channel"])
+        {
+            let base = ["add", "--path", "repo", "--target", "orbit"];
+            let rest = flags.into_iter().flat_map(|other| match other == flag {
+                true => [other, value],
+                false => [other, "x"],
+            });
             let run = updates(&scratch, base.into_iter().chain(rest));
             let message = format!("error: the {what} {value:?} cannot be used: {reason}\n");
             refused(&scratch, &run, &message);
@@ -487,11 +441,10 @@ fn refused_archives() {
     let scratch = Scratch::new();
     init(&scratch);
     let folder = (Directory, "fleet-desktop/");
+    let link = (Symlink, "fleet-desktop/fleet-desktop");
+    let good = [folder, (Regular, "fleet-desktop/fleet-desktop")];
     let cases = [
-        (
-            "link",
-            archive(&[folder, (Symlink, "fleet-desktop/fleet-desktop")]),
-        ),
+        ("link", archive(&[folder, link])),
         (
             "parent",
             archive(&[folder, (Regular, "fleet-desktop/../../x")]),
@@ -500,53 +453,23 @@ fn refused_archives() {
         ("device", archive(&[folder, (Char, "fleet-desktop/null")])),
         ("none", b"no archive".to_vec()),
     ];
+    let desktop = |file: &str| {
+        let words = "add --path repo --name desktop --platform linux --version 1 --target";
+        updates(&scratch, words.split(' ').chain([file]))
+    };
     for (name, bytes) in cases {
         scratch.write(name, bytes);
-        let run = updates(
-            &scratch,
-            [
-                "add",
-                "--path",
-                "repo",
-                "--target",
-                name,
-                "--name",
-                "desktop",
-                "--platform",
-                "linux",
-                "--version",
-                "1",
-            ],
-        );
         let before = scratch.state("repo");
-        let ran = run.fails(1);
+        let ran = desktop(name).fails(1);
         ran.says(&format!(
             "error: agents would refuse the archive {name}\n  caused by: "
         ));
         before.unchanged(&scratch.state("repo"));
     }
-    scratch.write(
-        "good",
-        archive(&[folder, (Regular, "fleet-desktop/fleet-desktop")]),
-    );
-    updates(
-        &scratch,
-        [
-            "add",
-            "--path",
-            "repo",
-            "--target",
-            "good",
-            "--name",
-            "desktop",
-            "--platform",
-            "linux",
-            "--version",
-            "1",
-        ],
-    )
-    .ok()
-    .says("published desktop/linux/1/desktop.tar.gz");
+    scratch.write("good", archive(&good));
+    desktop("good")
+        .ok()
+        .says("published desktop/linux/1/desktop.tar.gz");
 }
 
 fn wrong_passphrase() {

@@ -240,83 +240,26 @@ mod tests {
 
     #[test]
     fn names_of_stored_files() {
-        let cases = [
-            (
-                "./linux/osqueryd",
-                "osqueryd",
-                "linux",
-                "osqueryd/linux/1.2.3/osqueryd",
-            ),
-            ("orbit-1.2", "orbit", "macos", "orbit/macos/1.2.3/orbit"),
-            (
-                "x/orbit.exe",
-                "orbit",
-                "windows",
-                "orbit/windows/1.2.3/orbit.exe",
-            ),
-            (
-                "o.exe",
-                "osqueryd",
-                "windows-arm64",
-                "osqueryd/windows-arm64/1.2.3/osqueryd.exe",
-            ),
-            (
-                "any",
-                "desktop",
-                "windows",
-                "desktop/windows/1.2.3/fleet-desktop.exe",
-            ),
-            (
-                "any.exe",
-                "desktop",
-                "windows-arm64",
-                "desktop/windows-arm64/1.2.3/fleet-desktop.exe",
-            ),
-            (
-                "any",
-                "desktop",
-                "linux",
-                "desktop/linux/1.2.3/desktop.tar.gz",
-            ),
-            (
-                "a.tar.gz",
-                "desktop",
-                "linux-arm64",
-                "desktop/linux-arm64/1.2.3/desktop.tar.gz",
-            ),
-            (
-                "a.app.tar.gz",
-                "desktop",
-                "macos",
-                "desktop/macos/1.2.3/desktop.app.tar.gz",
-            ),
-            (
-                "a.app.tar.gz",
-                "osqueryd",
-                "macos-app",
-                "osqueryd/macos-app/1.2.3/osqueryd.app.tar.gz",
-            ),
-            (
-                "osquery.pkg",
-                "osqueryd",
-                "macos",
-                "osqueryd/macos/1.2.3/osqueryd.pkg",
-            ),
-            (
-                "h.ext",
-                "extensions/hello",
-                "linux",
-                "extensions/hello/linux/1.2.3/hello.ext",
-            ),
-            (
-                "h.ext.exe",
-                "extensions/hello",
-                "windows",
-                "extensions/hello/windows/1.2.3/hello.ext.exe",
-            ),
-        ];
-        for (file, name, platform, target) in cases {
-            assert_eq!(release(file, name, platform).targets().unwrap(), [target]);
+        for line in [
+            "./linux/osqueryd → osqueryd/linux/1.2.3/osqueryd",
+            "orbit-1.2 → orbit/macos/1.2.3/orbit",
+            "x/orbit.exe → orbit/windows/1.2.3/orbit.exe",
+            "o.exe → osqueryd/windows-arm64/1.2.3/osqueryd.exe",
+            "any → desktop/windows/1.2.3/fleet-desktop.exe",
+            "any.exe → desktop/windows-arm64/1.2.3/fleet-desktop.exe",
+            "any → desktop/linux/1.2.3/desktop.tar.gz",
+            "a.tar.gz → desktop/linux-arm64/1.2.3/desktop.tar.gz",
+            "a.app.tar.gz → desktop/macos/1.2.3/desktop.app.tar.gz",
+            "a.app.tar.gz → osqueryd/macos-app/1.2.3/osqueryd.app.tar.gz",
+            "osquery.pkg → osqueryd/macos/1.2.3/osqueryd.pkg",
+            "h.ext → extensions/hello/linux/1.2.3/hello.ext",
+            "h.ext.exe → extensions/hello/windows/1.2.3/hello.ext.exe",
+        ] {
+            let (file, target) = line.split_once(" → ").unwrap();
+            let (name, rest) = target.split_once("/1.2.3/").unwrap();
+            let (name, platform) = name.rsplit_once('/').unwrap();
+            let stored = release(file, name, platform).targets().unwrap();
+            assert_eq!(stored, [target], "{rest}");
         }
     }
 

@@ -20,7 +20,7 @@ impl<'a> Passphrases<'a> {
         }
     }
 
-    fn from_variable(&self, role: Role) -> Option<Passphrase> {
+    fn in_environment(&self, role: Role) -> Option<Passphrase> {
         let mut secret = self.surroundings.secret(&variable(role))?;
         Some(Passphrase::new(std::mem::take(&mut *secret)))
     }
@@ -57,7 +57,7 @@ impl keystore::Passphrases for Passphrases<'_> {
         role: Role,
         again: bool,
     ) -> Result<(Passphrase, Origin), PassphraseError> {
-        if let Some(passphrase) = self.from_variable(role) {
+        if let Some(passphrase) = self.in_environment(role) {
             return Ok((passphrase, Origin::Variable(variable(role))));
         }
         if again {
@@ -69,7 +69,7 @@ impl keystore::Passphrases for Passphrases<'_> {
     }
 
     fn new_one(&mut self, role: Role) -> Result<Passphrase, PassphraseError> {
-        if let Some(passphrase) = self.from_variable(role) {
+        if let Some(passphrase) = self.in_environment(role) {
             return Ok(passphrase);
         }
         let first = typed(role, &format!("New passphrase for the {role} key: "))?;

@@ -14,10 +14,13 @@ use super::{RepositoryError, io_error};
 use crate::fs::AtomicFile;
 use crate::tuf::hashes::{Digests, Hasher};
 
+/// The names that a content gets, below the stage.
+pub(super) type Names<'a> = Box<dyn Fn(&Digests) -> Vec<String> + Send + Sync + 'a>;
+
 /// One file to copy: a source, and the names below the stage that depend on its digests.
 pub(super) struct Job<'a> {
     pub source: &'a Path,
-    pub names: Box<dyn Fn(&Digests) -> Vec<String> + Send + Sync + 'a>,
+    pub names: Names<'a>,
 }
 
 /// A source and where its copies lie, relative to the stage.
