@@ -16,6 +16,7 @@
 //! - [`compress`]: parallel, deterministic compression; digests alongside.
 //! - [`templates`]: scripts, units and documents for hosts, filled in by named escapes.
 //! - [`package`]: one room per format, behind one trait.
+//! - [`inspect`]: what is inside a finished installer, and how two differ.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
 pub mod agent;
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod compress;
 pub mod fs;
 pub mod hint;
+pub mod inspect;
 pub mod install;
 pub mod package;
 pub mod store;

@@ -11,7 +11,6 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
-mod arch;
 mod deb;
 mod documents;
 mod foreign_packages;
@@ -21,14 +20,11 @@ mod linux_deb;
 mod linux_rpm;
 mod msi;
 mod pkg;
-mod rpm;
-mod tuf_peers;
-mod updates;
+mod read_back;
 
 fn main() -> std::process::ExitCode {
     harness::run([
         // One line each.
-        arch::trials(),
         deb::trials(),
         documents::trials(),
         foreign_packages::trials(),
@@ -37,8 +33,6 @@ fn main() -> std::process::ExitCode {
         linux_rpm::trials(),
         msi::trials(),
         pkg::trials(),
-        rpm::trials(),
-        tuf_peers::trials(),
-        updates::trials(),
+        read_back::trials(),
     ])
 }

@@ -8,6 +8,7 @@ mod error;
 mod printer;
 mod surroundings;
 
+pub mod inspect;
 pub mod package;
 pub mod updates;
 
@@ -43,6 +44,8 @@ enum Command {
     Updates(updates::Args),
     /// Make an installer
     Package(Box<package::Args>),
+    /// Show what is inside an installer, or how two differ
+    Inspect(inspect::Args),
 }
 
 /// Runs the program with the arguments of its process and reports how it ended.
@@ -61,6 +64,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match args.command {
         Command::Updates(args) => updates::run(args, &surroundings, &printer),
         Command::Package(args) => package::run(*args, &surroundings, &printer),
+        Command::Inspect(args) => inspect::run(args, &surroundings, &printer),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,8 +37,8 @@ pub enum Difference {
     Parts(u64),
 }
 
-/// Compares all entries. What the format adds is left aside: directories above entries, and
-/// names that are listed for removal. A directory that only holds other entries may be
+/// Compares all entries. What the format adds is left aside: directories above entries, the
+/// package's own documentation on Linux, and names that are listed for removal. A directory that only holds other entries may be
 /// missing; formats leave the system's own folders out.
 pub fn matches(tree: &Tree, package: &Package) -> Result<(), Difference> {
     if matches!(package.format, Format::Deb | Format::Pkg) && package.payload.parts > 1 {
@@ -66,7 +66,12 @@ pub fn matches(tree: &Tree, package: &Package) -> Result<(), Difference> {
             None => return Err(Difference::Missing(entry.path.clone())),
         }
     }
-    let extra = found.into_values();
+    let documentation = documentation(tree);
+    let extra = found.into_values().filter(|found| {
+        !documentation
+            .iter()
+            .any(|path| is_around(path, &found.path))
+    });
     match extra
         .into_iter()
         .find(|f| f.kind != Kind::Directory || !parents.contains(f.path.as_str()))
@@ -74,6 +79,25 @@ pub fn matches(tree: &Tree, package: &Package) -> Result<(), Difference> {
         Some(extra) => Err(Difference::Extra(extra.path.clone())),
         None => Ok(()),
     }
+}
+
+/// Where Linux's formats put licences and changelogs; empty for other systems.
+fn documentation(tree: &Tree) -> Vec<String> {
+    let folders = ["/usr/share/doc", "/usr/share/licenses"];
+    let folders = folders.iter().filter(|_| tree.os == Os::Linux);
+    folders
+        .map(|folder| format!("{folder}/{}", tree.identity.name))
+        .collect()
+}
+
+/// Whether `path` is a folder, above it or in it.
+fn is_around(folder: &str, path: &str) -> bool {
+    let inside = |outer: &str, inner: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    inside(folder, path) || inside(path, folder)
 }
 
 fn is_directory(entry: &Entry) -> bool {

@@ -55,21 +55,15 @@ pub(super) fn read(
     let folders = folders(&mut database)?;
     let components = components(&mut database, &folders)?;
     let mut rows = files(&mut database, &components)?;
-    let payload = contents(&mut database, &mut rows, budget, &mut collector)?;
     let mut files = created(&mut database, &folders)?;
+    let base = strip_base(&mut rows, &mut files);
+    let payload = contents(&mut database, &mut rows, budget, &mut collector)?;
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by(|a, b| (a.sequence, &a.path).cmp(&(b.sequence, &b.path)));
     files.extend(rows.into_iter().map(|row| match row.found {
         Some(found) => found,
         None => plain(row.path, Kind::File, row.len),
     }));
-    let base = common_base(&files);
-    if let Some(base) = &base {
-        for found in &mut files {
-            found.path = found.path[base.len()..].trim_start_matches('/').to_owned();
-        }
-        files.retain(|found| !found.path.is_empty());
-    }
     let properties = pairs(&mut database, "Property", ["Property", "Value"])?;
     let signed = database.has("\u{5}DigitalSignature");
     Ok(Package {
@@ -332,19 +326,33 @@ fn one(
     Ok(())
 }
 
-/// The folder right below one that Windows knows, when everything is in it.
-fn common_base(files: &[Found]) -> Option<String> {
-    let base_of = |path: &str| {
-        let mut slashes = path.match_indices('/').map(|(at, _)| at);
-        let (_, second) = (slashes.next()?, slashes.next().unwrap_or(path.len()));
-        Some(path[..second].to_owned())
+/// Makes paths relative to the folder right below one that Windows knows, when everything is
+/// in it.
+fn strip_base(rows: &mut BTreeMap<String, Row>, folders: &mut Vec<Found>) -> Option<String> {
+    let paths = || {
+        let files = rows.values().map(|row| row.path.as_str());
+        files.chain(folders.iter().map(|folder| folder.path.as_str()))
     };
-    let base = base_of(files.iter().map(|f| f.path.as_str()).min()?)?;
-    let inside = |found: &Found| {
-        let rest = found.path.strip_prefix(&base);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let first = paths().min()?;
+    let mut slashes = first.match_indices('/').map(|(at, _)| at);
+    slashes.next()?;
+    let base = first[..slashes.next().unwrap_or(first.len())].to_owned();
+    let rest = |path: &str| {
+        let rest = path.strip_prefix(&base)?;
+        let inside = rest.is_empty() || rest.starts_with('/');
+        inside.then(|| rest.trim_start_matches('/').to_owned())
     };
-    files.iter().all(inside).then_some(base)
+    if !paths().all(|path| rest(path).is_some()) {
+        return None;
+    }
+    for row in rows.values_mut() {
+        row.path = rest(&row.path).unwrap_or_default();
+    }
+    for folder in folders.iter_mut() {
+        folder.path = rest(&folder.path).unwrap_or_default();
+    }
+    folders.retain(|folder| !folder.path.is_empty());
+    Some(base)
 }
 
 fn pairs(

@@ -1,0 +1,339 @@
+//! Fleet's agent inside a package: its programs, variables, metadata and secret.
+//!
+//! The names of files are those of [`crate::agent`]'s layout, which all installers of the
+//! agent share. The packaged metadata are parsed, not verified: there is nothing here to
+//! verify them by. Programs are held against them all the same.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use aws_lc_rs::digest::{Context, SHA512};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::variables;
+use crate::agent::component;
+use crate::package::Format;
+use crate::package::read::{Found, Kind, Package};
+use crate::tuf::metadata::{Metadata, Root, Signed, Snapshot, Targets, Timestamp};
+
+/// Largest file that is looked into.
+const MAX_SMALL: u64 = 4 << 20;
+const UNIX_ROOT: &str = "/opt/orbit/";
+/// orbit's second path on Windows, below `bin`; an installer may store it once for both.
+const WINDOWS_COPY: &str = "orbit/orbit.exe";
+/// A property's value that means "not set".
+const UNSET: &str = "dummy";
+
+/// What an installer says of the agent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Agent {
+    /// The server, when one is baked in.
+    pub fleet_url: Option<String>,
+    /// The update repository.
+    pub update_url: Option<String>,
+    /// Component → channel, as the variables say.
+    pub channels: BTreeMap<String, String>,
+    /// The enroll secret.
+    pub secret: Secret,
+    /// All variables but the secret.
+    pub variables: BTreeMap<String, String>,
+    /// The programs inside.
+    pub components: Vec<Component>,
+    /// The packaged metadata, when they can be read.
+    pub trust: Option<Trust>,
+}
+
+/// The enroll secret.
+#[derive(Clone, Debug, Serialize)]
+pub struct Secret {
+    /// Whether there is one inside.
+    pub inside: bool,
+    /// What it is, when it is to be shown.
+    pub value: Option<String>,
+    #[serde(skip)]
+    hidden: Option<Zeroizing<String>>,
+}
+
+impl Secret {
+    /// Puts it where it is shown.
+    pub fn reveal(&mut self) {
+        self.value = self.hidden.as_ref().map(|secret| secret.to_string());
+    }
+
+    /// Whether two are the same, without showing them.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.hidden == other.hidden
+    }
+}
+
+/// One of the agent's programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Component {
+    /// `orbit`, `osqueryd`, `desktop`.
+    pub name: String,
+    /// Platform in the target's name.
+    pub platform: String,
+    /// Channel in the target's name.
+    pub channel: String,
+    /// The target's name.
+    pub target: String,
+    /// Version, as the packaged metadata say.
+    pub version: Option<String>,
+    /// Whether the program, or the digest beside an unpacked one, is the target of the
+    /// packaged metadata.
+    pub is_target: Option<bool>,
+}
+
+/// The packaged metadata: what the agent trusts when it starts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trust {
+    /// The trust anchor.
+    pub root: Document,
+    /// `timestamp.json`.
+    pub timestamp: Option<Document>,
+    /// `snapshot.json`.
+    pub snapshot: Option<Document>,
+    /// `targets.json`.
+    pub targets: Option<Document>,
+}
+
+/// One document of the packaged metadata.
+#[derive(Clone, Debug, Serialize)]
+pub struct Document {
+    /// Its version.
+    pub version: u64,
+    /// End of validity, RFC 3339.
+    pub expires: String,
+}
+
+/// What was picked up on the walk.
+#[derive(Default)]
+pub(super) struct Gathered {
+    small: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    /// sha512 of targets by their names, and of orbit's copy by its path.
+    programs: BTreeMap<String, String>,
+}
+
+impl Gathered {
+    /// Looks at a file while it passes.
+    pub(super) fn look(&mut self, found: &Found, contents: &mut dyn Read) -> io::Result<()> {
+        let path = inner_path(&found.path);
+        let target = path.strip_prefix("bin/");
+        if let Some(target) = target.filter(|name| is_target(name) || *name == WINDOWS_COPY) {
+            let digest = match target.ends_with(".sha512") {
+                true => small(found, contents)?.map(|text| text.trim_ascii().to_vec()),
+                false => Some(sha512(contents)?.into_bytes()),
+            };
+            let digest = digest.and_then(|digest| String::from_utf8(digest).ok());
+            let target = target.strip_suffix(".sha512").unwrap_or(target);
+            self.programs
+                .extend(digest.map(|digest| (target.to_owned(), digest)));
+            return Ok(());
+        }
+        let wanted = matches!(
+            path,
+            "updates-metadata.json" | "tuf-metadata.json" | "secret.txt" | "/etc/default/orbit"
+        );
+        let daemon = path.starts_with("/Library/LaunchDaemons/") && path.ends_with(".plist");
+        if (wanted || daemon)
+            && let Some(text) = small(found, contents)?
+        {
+            self.small.insert(path.to_owned(), text);
+        }
+        Ok(())
+    }
+
+    /// What it all says; `None` when there is no agent inside.
+    pub(super) fn agent(mut self, package: &Package) -> Option<Agent> {
+        let is_program = |found: &Found| {
+            let path = inner_path(&found.path);
+            matches!(path, "bin/orbit/orbit" | "bin/orbit/orbit.exe")
+                || path
+                    .strip_prefix("bin/orbit/")
+                    .is_some_and(|rest| rest.contains('/'))
+        };
+        if !package.files.iter().any(is_program) {
+            return None;
+        }
+        self.settle_copy(package);
+        let documents = self.text("updates-metadata.json");
+        let documents = documents.or_else(|| self.text("tuf-metadata.json"));
+        let documents = documents.as_deref().and_then(|text| parse(text));
+        let mut variables = self.variables(package);
+        let baked = variables.remove("ORBIT_ENROLL_SECRET").map(Zeroizing::new);
+        let file = self.text("secret.txt");
+        let secret = baked
+            .or(file)
+            .filter(|s| !s.is_empty() && s.as_str() != UNSET);
+        let variable = |name: &str| variables.get(name).filter(|v| !v.is_empty()).cloned();
+        let channels = component::Component::ALL
+            .into_iter()
+            .filter_map(|component| {
+                let name = format!("ORBIT_{}_CHANNEL", component.word().to_uppercase());
+                Some((component.word().to_owned(), variable(&name)?))
+            });
+        Some(Agent {
+            fleet_url: variable("ORBIT_FLEET_URL"),
+            update_url: variable("ORBIT_UPDATE_URL"),
+            channels: channels.collect(),
+            secret: Secret {
+                inside: secret.is_some(),
+                value: None,
+                hidden: secret,
+            },
+            components: self.components(documents.as_ref().and_then(|d| d.targets.as_ref())),
+            trust: documents.map(|documents| documents.trust),
+            variables,
+        })
+    }
+
+    /// Gives orbit's target the digest of its copy, when these are the same contents.
+    fn settle_copy(&mut self, package: &Package) {
+        let Some(sha512) = self.programs.remove(WINDOWS_COPY) else {
+            return;
+        };
+        let below_bin = |found: &Found| {
+            inner_path(&found.path)
+                .strip_prefix("bin/")
+                .map(str::to_owned)
+        };
+        let copy = package
+            .files
+            .iter()
+            .find(|f| below_bin(f).as_deref() == Some(WINDOWS_COPY));
+        let sha256 = copy.and_then(|copy| copy.sha256);
+        let same = package
+            .files
+            .iter()
+            .filter(|f| f.sha256.is_some() && f.sha256 == sha256);
+        for target in same.filter_map(below_bin).filter(|name| is_target(name)) {
+            self.programs
+                .entry(target)
+                .or_insert_with(|| sha512.clone());
+        }
+    }
+
+    fn text(&mut self, path: &str) -> Option<Zeroizing<String>> {
+        let bytes = self.small.get(path)?;
+        let text = std::str::from_utf8(bytes).ok()?;
+        Some(Zeroizing::new(text.to_owned()))
+    }
+
+    fn variables(&mut self, package: &Package) -> BTreeMap<String, String> {
+        if package.format == Format::Msi {
+            let fields = package.metadata.iter();
+            let properties = fields
+                .clone()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            let properties = properties.filter(|(_, value)| *value != UNSET).collect();
+            let mut rows = fields.filter(|(name, _)| name.ends_with("\\Environment"));
+            let row = rows.next().map(|(_, value)| value.as_str());
+            return variables::of_formatted(row.unwrap_or_default(), &properties);
+        }
+        if let Some(text) = self.text("/etc/default/orbit") {
+            return variables::of_environment_file(&text);
+        }
+        let daemons = self
+            .small
+            .iter()
+            .filter(|(path, _)| path.ends_with(".plist"));
+        let daemons = daemons.filter_map(|(_, bytes)| std::str::from_utf8(bytes).ok());
+        let variables = daemons.map(variables::of_launch_daemon);
+        variables.max_by_key(BTreeMap::len).unwrap_or_default()
+    }
+
+    fn components(&self, targets: Option<&Targets>) -> Vec<Component> {
+        let components = self.programs.iter().map(|(target, sha512)| {
+            let mut words = target.split('/').map(str::to_owned);
+            let mut word = || words.next().unwrap_or_default();
+            let listed = targets.and_then(|targets| targets.targets.get(target));
+            let version =
+                listed.and_then(|listed| listed.custom.as_ref()?.get("version")?.as_str());
+            let is_target = listed.map(|listed| {
+                let hashes = serde_json::to_value(&listed.hashes).unwrap_or_default();
+                let named = hashes.get("sha512").and_then(|digest| digest.as_str());
+                named.is_some_and(|named| named.eq_ignore_ascii_case(sha512))
+            });
+            Component {
+                name: word(),
+                platform: word(),
+                channel: word(),
+                target: target.clone(),
+                version: version.map(str::to_owned),
+                is_target,
+            }
+        });
+        components.collect()
+    }
+}
+
+/// The path below the agent's folder; others stay absolute.
+fn inner_path(path: &str) -> &str {
+    path.strip_prefix(UNIX_ROOT).unwrap_or(path)
+}
+
+/// `<component>/<platform>/<channel>/<file>` of a component that is known.
+fn is_target(name: &str) -> bool {
+    let component = name.split('/').next().unwrap_or_default();
+    let known = component::Component::ALL
+        .iter()
+        .any(|c| c.word() == component);
+    known && name.split('/').count() == 4
+}
+
+fn small(found: &Found, contents: &mut dyn Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    if found.len > MAX_SMALL || found.kind != Kind::File {
+        return Ok(None);
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(found.len as usize));
+    contents.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn sha512(contents: &mut dyn Read) -> io::Result<String> {
+    let mut context = Context::new(&SHA512);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match contents.read(&mut buffer)? {
+            0 => return Ok(hex::encode(context.finish())),
+            got => context.update(&buffer[..got]),
+        }
+    }
+}
+
+struct Documents {
+    trust: Trust,
+    targets: Option<Targets>,
+}
+
+/// One object of document name → document; `None` without a root that can be read.
+fn parse(text: &str) -> Option<Documents> {
+    fn document<T: Metadata>(
+        documents: &BTreeMap<String, Box<RawValue>>,
+        name: &str,
+    ) -> Option<Signed<T>> {
+        Signed::parse(documents.get(name)?.get().as_bytes()).ok()
+    }
+    fn facts<T: Metadata>(signed: &Signed<T>) -> Document {
+        Document {
+            version: signed.version(),
+            expires: signed.expires().to_string(),
+        }
+    }
+    let documents: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).ok()?;
+    let root: Signed<Root> = document(&documents, "root.json")?;
+    let timestamp: Option<Signed<Timestamp>> = document(&documents, "timestamp.json");
+    let snapshot: Option<Signed<Snapshot>> = document(&documents, "snapshot.json");
+    let targets: Option<Signed<Targets>> = document(&documents, "targets.json");
+    Some(Documents {
+        trust: Trust {
+            root: facts(&root),
+            timestamp: timestamp.as_ref().map(facts),
+            snapshot: snapshot.as_ref().map(facts),
+            targets: targets.as_ref().map(facts),
+        },
+        targets: targets.map(|targets| targets.signed),
+    })
+}
