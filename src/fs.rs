@@ -137,6 +137,25 @@ pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
         .map_err(|e| naming(e, "create", path))
 }
 
+/// Gives a file or folder another name, also over a file that is there, and syncs the folder
+/// it comes into. A file is copied when the two names lie on different disks.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    step(Step::Rename, to)?;
+    match std::fs::rename(from, to) {
+        Err(e) if e.kind() == io::ErrorKind::CrossesDevices && from.is_file() => {
+            let mut input = File::open(from).map_err(|e| naming(e, "open", from))?;
+            let mut copy = AtomicFile::create(to, 0o644)?;
+            io::copy(&mut input, copy.file()).map_err(|e| naming(e, "write", to))?;
+            copy.commit()?;
+            remove(from)
+        }
+        renamed => {
+            renamed.map_err(|e| naming(e, "write", to))?;
+            sync_folder(folder_of(to))
+        }
+    }
+}
+
 /// Deletes a file; one that is not there is no error.
 pub fn remove(path: &Path) -> io::Result<()> {
     step(Step::Remove, path)?;

@@ -11,6 +11,7 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
+mod arch;
 mod deb;
 mod documents;
 mod foreign_packages;
@@ -21,10 +22,14 @@ mod linux_rpm;
 mod msi;
 mod pkg;
 mod read_back;
+mod rpm;
+mod tuf_peers;
+mod updates;
 
 fn main() -> std::process::ExitCode {
     harness::run([
         // One line each.
+        arch::trials(),
         deb::trials(),
         documents::trials(),
         foreign_packages::trials(),
@@ -33,6 +38,9 @@ fn main() -> std::process::ExitCode {
         linux_rpm::trials(),
         msi::trials(),
         pkg::trials(),
+        rpm::trials(),
+        tuf_peers::trials(),
+        updates::trials(),
         read_back::trials(),
     ])
 }

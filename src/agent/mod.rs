@@ -11,6 +11,7 @@
 //!   [`linux_lifecycle`]: what is done on the host around installation and removal.
 //! - [`macos`]: the same on macOS.
 //! - [`windows`]: the same on Windows.
+//! - [`release`]: a program on its way into a repository; [`sniff`]: what kind of file it is.
 
 pub mod archive;
 pub mod component;
@@ -23,6 +24,8 @@ pub mod layout;
 pub mod linux;
 pub mod linux_lifecycle;
 pub mod macos;
+pub mod release;
+pub mod sniff;
 pub mod windows;
 
 use crate::hint::Hint;

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use crate::agent::AgentError;
 use crate::agent::config::ConfigError;
 use crate::agent::fetch::FetchError;
+use crate::agent::release::ReleaseError;
 use crate::hint::Hint;
 use crate::inspect::InspectError;
 use crate::package::BuildError;
 use crate::store::StoreError;
 use crate::tuf::client::ClientError;
+use crate::tuf::repository::RepositoryError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,12 @@ pub enum CliError {
     /// The installer could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The update repository could not be read or changed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A program that cannot be published.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     /// An installer could not be inspected.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -93,6 +101,8 @@ impl Hint for CliError {
             Self::Client(error) => error.hint(),
             Self::Fetch(error) => error.hint(),
             Self::Agent(error) => error.hint(),
+            Self::Repository(error) => error.hint(),
+            Self::Release(error) => error.hint(),
             Self::Inspect(error) => error.hint(),
             Self::Print(_) | Self::Io(_) | Self::Build(_) => None,
         }

@@ -1,16 +1,21 @@
 //! Which builder writes which format.
 
+use super::arch::PkgTarZst;
 use super::deb::Deb;
 use super::msi::Msi;
 use super::pkg::Pkg;
+use super::rpm::Rpm;
 use super::{Builder, Format};
 
-/// The builder of a format; `None` for one that is not there yet.
-pub fn builder(format: Format) -> Option<&'static dyn Builder> {
+static RPM: Rpm = Rpm::unsigned();
+
+/// The builder of a format, without a key to sign by.
+pub fn builder(format: Format) -> &'static dyn Builder {
     match format {
-        Format::Deb => Some(&Deb),
-        Format::Pkg => Some(&Pkg),
-        Format::Msi => Some(&Msi),
-        Format::Rpm | Format::PkgTarZst => None,
+        Format::Deb => &Deb,
+        Format::Rpm => &RPM,
+        Format::PkgTarZst => &PkgTarZst,
+        Format::Pkg => &Pkg,
+        Format::Msi => &Msi,
     }
 }

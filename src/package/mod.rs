@@ -5,12 +5,15 @@
 //! and the [`Output`]. The formats are a closed enum, so that the compiler lists what a new
 //! one must answer.
 
+pub mod arch;
 pub mod deb;
+pub mod distribution;
 mod formats;
 pub mod msi;
 mod output;
 pub mod pkg;
 pub mod read;
+pub mod rpm;
 pub mod scripts;
 pub mod tar;
 
@@ -156,6 +159,9 @@ pub enum BuildError {
     /// A script or document could not be filled in.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The package could not be signed.
+    #[error(transparent)]
+    Signing(#[from] rpm::KeyError),
     /// Stopped on request.
     #[error("stopped")]
     Cancelled,

@@ -9,6 +9,10 @@
 //! magic[8] "ustar  \0"  uname[32] gname[32] devmajor[8] devminor[8] padding to 512
 //! ```
 
+use super::BuildError;
+use crate::compress::Stream;
+use crate::install::{Entry, Node};
+
 /// Headers and contents come in blocks of this many bytes.
 pub const BLOCK: u64 = 512;
 
@@ -64,6 +68,55 @@ impl Member<'_> {
         blocks.extend_from_slice(&fields.block());
         blocks
     }
+}
+
+/// Appends an entry of a tree, with its contents. Its name is `prefix` and the path on the
+/// host without the slash that it begins with.
+pub fn append(
+    entry: &Entry,
+    prefix: &str,
+    epoch: u64,
+    stream: &mut Stream<'_>,
+) -> Result<(), BuildError> {
+    let (end, kind) = match &entry.node {
+        Node::File(content) => ("", Kind::File(content.len())),
+        Node::Directory => ("/", Kind::Directory),
+        Node::Link(text) => ("", Kind::Link(text)),
+    };
+    let path = entry.path.trim_start_matches('/');
+    let name = format!("{prefix}{path}{end}");
+    let member = Member {
+        name: &name,
+        mode: entry.mode,
+        mtime: epoch,
+        kind,
+    };
+    stream.bytes(&member.header())?;
+    if let Node::File(content) = &entry.node {
+        stream.content(content)?;
+        stream.bytes(padding(content.len()))?;
+    }
+    Ok(())
+}
+
+/// Appends a regular file that is in memory.
+pub fn append_bytes(
+    name: &str,
+    mode: u32,
+    bytes: &[u8],
+    epoch: u64,
+    stream: &mut Stream<'_>,
+) -> Result<(), BuildError> {
+    let member = Member {
+        name,
+        mode,
+        mtime: epoch,
+        kind: Kind::File(bytes.len() as u64),
+    };
+    stream.bytes(&member.header())?;
+    stream.bytes(bytes)?;
+    stream.bytes(padding(bytes.len() as u64))?;
+    Ok(())
 }
 
 /// Zeros after contents of `len` bytes, up to the next block.

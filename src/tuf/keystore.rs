@@ -376,6 +376,19 @@ impl Keystore {
     }
 }
 
+#[cfg(test)]
+impl Keystore {
+    /// Writes a role's keys unsealed, so that a test need not wait for scrypt.
+    pub(crate) fn save_plain(&self, role: Role, keys: &[FileKey]) {
+        let data = keys.iter().map(|key| key.object().unwrap()).collect();
+        let file = File {
+            encrypted: false,
+            data,
+        };
+        std::fs::write(self.path(role), indented(&file).unwrap()).unwrap();
+    }
+}
+
 // go-tuf 0.5.2 indents key files by tabs.
 fn indented(file: &File) -> Result<Vec<u8>, KeystoreError> {
     let mut text = Vec::new();

@@ -13,6 +13,7 @@ pub mod key;
 pub mod keystore;
 pub mod metadata;
 pub mod name;
+pub mod repository;
 pub mod state;
 pub mod time;
 pub mod trusted;

@@ -5,6 +5,7 @@
 //! - [`trial`], [`trial_needing`]: a test; one whose tools are missing is reported as ignored
 //!   with their names, and fails where `CI=true`.
 //! - [`golden`]: text compared with a file under `tests/fixtures`.
+//! - [`linux_tree`]: a tree to build packages of, without a repository.
 //! - [`schema`]: JSON held against `docs/schema`.
 //! - [`server`]: nginx and Python's web server on loopback; [`faults`]: one that misbehaves
 //!   as it is told.
@@ -18,6 +19,7 @@ pub mod agent;
 pub mod container;
 pub mod faults;
 pub mod linux_cells;
+pub mod linux_tree;
 pub mod native;
 pub mod schema;
 pub mod scratch;

@@ -53,7 +53,6 @@ pub fn build(
     surroundings: &Surroundings,
     printer: &Printer,
 ) -> Result<Vec<Built>, CliError> {
-    let builders = builders(options)?;
     let configs = configs(options, printer)?;
     check_place(&options.place)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -61,15 +60,11 @@ pub fn build(
     let mut jobs = Vec::new();
     for (format, arch) in &options.installers {
         let platform = Platform::of(format.os(), *arch);
-        if let (Some(builder), Some(config), Some(fetched)) = (
-            builders.get(format),
-            configs.get(format),
-            fetched.get(&platform),
-        ) {
+        if let (Some(config), Some(fetched)) = (configs.get(format), fetched.get(&platform)) {
             jobs.push(Job {
                 format: *format,
                 arch: *arch,
-                builder: *builder,
+                builder: builder(*format),
                 config: config.clone(),
                 scripts: limited_to(&options.scripts, *format).0,
                 fetched,
@@ -77,20 +72,6 @@ pub fn build(
         }
     }
     build_jobs(options, &jobs, threads, printer)
-}
-
-fn builders(options: &Options) -> Result<BTreeMap<Format, &'static dyn Builder>, CliError> {
-    let mut builders = BTreeMap::new();
-    for (format, _) in &options.installers {
-        let missing = || {
-            CliError::usage(
-                format!("--type {format} is not there yet"),
-                "fleetpack package --type deb",
-            )
-        };
-        builders.insert(*format, builder(*format).ok_or_else(missing)?);
-    }
-    Ok(builders)
 }
 
 /// The configuration for each format. With one system, a flag that it does not know is an

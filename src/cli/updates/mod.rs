@@ -1,15 +1,88 @@
-//! `fleetpack updates …`.
+//! `fleetpack updates …`: keeps an update repository.
+//!
+//! One file per command: its arguments and one call. What all share is here: the folder, the
+//! state file, times of validity.
+
+mod add;
+mod init;
+mod passphrases;
+mod roots;
+mod timestamp;
+
+use std::path::PathBuf;
 
 use super::{CliError, Printer, Surroundings};
+use crate::tuf::repository::{Layout, Opened, Repository};
+use passphrases::Passphrases;
 
 /// What follows `updates`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a new repository with its four keys
+    Init(init::Args),
+    /// Add a program and publish it
+    #[command(disable_version_flag = true)]
+    Add(add::Args),
+    /// Sign a new timestamp: due at least every 14 days
+    Timestamp(timestamp::Args),
+    /// Print the root metadata, for `--update-roots`
+    Roots(roots::Args),
+}
 
 /// Runs the command.
-pub fn run(_args: Args, _surroundings: &Surroundings, _printer: &Printer) -> Result<(), CliError> {
-    Err(CliError::usage(
-        "`updates` has no commands yet",
-        "fleetpack --help",
-    ))
+pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    match args.command {
+        Command::Init(args) => init::run(args, surroundings, printer),
+        Command::Add(args) => add::run(args, surroundings, printer),
+        Command::Timestamp(args) => timestamp::run(args, surroundings, printer),
+        Command::Roots(args) => roots::run(args, printer),
+    }
+}
+
+/// Where the repository is.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Folder that holds `repository/`, `keys/` and `staged/`
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    path: PathBuf,
+
+    /// File that remembers what was signed and seen, for a `keys/` that cannot be written
+    /// [default: DIR/keys/state.json]
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+}
+
+impl Place {
+    fn layout(self) -> Layout {
+        Layout::new(&self.path).with_state(self.state)
+    }
+
+    /// Opens it for a change, and tells what that brought to light.
+    fn open(self, printer: &Printer) -> Result<Repository, CliError> {
+        let layout = self.layout();
+        let shown = layout.path().display().to_string();
+        let (repository, opened) = Repository::open(layout, || {
+            printer.note(format!("waiting for another process to leave {shown}"));
+        })?;
+        let Opened {
+            recovered,
+            first_seen,
+        } = opened;
+        if recovered {
+            printer.note("finished a change that had been interrupted");
+        }
+        if let Some(root) = first_seen {
+            printer.note(format!(
+                "no state file yet: trusting this repository's root, version {}, sha256 {}",
+                root.version, root.sha256
+            ));
+        }
+        Ok(repository)
+    }
 }

@@ -14,9 +14,10 @@ mod ar;
 mod control;
 mod documentation;
 
+use super::distribution::{self, Frames};
 use super::tar::{self, Kind, Member};
 use super::{BuildContext, BuildError, Builder, Compression, Format, Output, scripts};
-use crate::compress::{Codec, Digests, Sink, Stream, Wanted};
+use crate::compress::{Codec, Digests, Sink, Wanted};
 use crate::install::{Arch, Content, Entry, Identity, Node, Os, Shared, Tree};
 
 /// Writes `.deb` files.
@@ -72,12 +73,14 @@ struct Payload {
 
 impl Payload {
     fn of(compression: Option<Compression>) -> Self {
-        let (name, codec) = match compression.unwrap_or(Compression::Gzip) {
-            Compression::Gzip => ("data.tar.gz", Codec::Gzip(6)),
-            Compression::Zstd => ("data.tar.zst", Codec::Zstd(9)),
-            Compression::Xz => ("data.tar.xz", Codec::Xz(6)),
-            Compression::None => ("data.tar", Codec::Store),
+        let compression = compression.unwrap_or(Compression::Gzip);
+        let name = match compression {
+            Compression::Gzip => "data.tar.gz",
+            Compression::Zstd => "data.tar.zst",
+            Compression::Xz => "data.tar.xz",
+            Compression::None => "data.tar",
         };
+        let codec = distribution::codec(compression, Frames::One);
         Self { name, codec }
     }
 }
@@ -142,15 +145,7 @@ fn control_archive(
     stream.bytes(&root(context.epoch))?;
     for (name, mode, text) in files {
         let name = format!("./{name}");
-        let member = Member {
-            name: &name,
-            mode,
-            mtime: context.epoch,
-            kind: Kind::File(text.len() as u64),
-        };
-        stream.bytes(&member.header())?;
-        stream.bytes(text.as_bytes())?;
-        stream.bytes(tar::padding(text.len() as u64))?;
+        tar::append_bytes(&name, mode, text.as_bytes(), context.epoch, &mut stream)?;
     }
     stream.bytes(&tar::END)?;
     stream.finish()?;
@@ -170,31 +165,10 @@ fn data_archive(
         if (context.cancelled)() {
             return Err(BuildError::Cancelled);
         }
-        data_member(entry, context.epoch, &mut stream)?;
+        tar::append(entry, "./", context.epoch, &mut stream)?;
     }
     stream.bytes(&tar::END)?;
     stream.finish()?;
-    Ok(())
-}
-
-fn data_member(entry: &Entry, epoch: u64, stream: &mut Stream<'_>) -> Result<(), BuildError> {
-    let (end, kind) = match &entry.node {
-        Node::File(content) => ("", Kind::File(content.len())),
-        Node::Directory => ("/", Kind::Directory),
-        Node::Link(text) => ("", Kind::Link(text)),
-    };
-    let name = format!(".{}{end}", entry.path);
-    let member = Member {
-        name: &name,
-        mode: entry.mode,
-        mtime: epoch,
-        kind,
-    };
-    stream.bytes(&member.header())?;
-    if let Node::File(content) = &entry.node {
-        stream.content(content)?;
-        stream.bytes(tar::padding(content.len()))?;
-    }
     Ok(())
 }
 

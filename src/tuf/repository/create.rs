@@ -1,0 +1,209 @@
+//! A new repository: four keys, empty metadata, the folders.
+//!
+//! All of it is made below `.fleetpack/new/` and moved into place in three renames; a kill
+//! between them is finished by the next command.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Map;
+
+use super::edit::{Keys, Signing, expires, meta_of};
+use super::memory::Memory;
+use super::{Layout, RepositoryError, commit, io_error};
+use crate::fs::Lock;
+use crate::tuf::keystore::{FileKey, Keystore, Passphrase};
+use crate::tuf::metadata::{
+    Common, Metadata, Role, RoleKeys, Root, Signed, Snapshot, Targets, Timestamp,
+};
+
+const FOLDERS: [&str; 3] = ["keys", "staged", "repository"];
+
+/// What was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Each role's key id, in the order of [`Role::ALL`].
+    pub keys: Vec<(Role, String)>,
+}
+
+/// Makes a repository where there is none.
+pub fn create(layout: &Layout, signing: &mut Signing<'_>) -> Result<Created, RepositoryError> {
+    check_empty(layout)?;
+    let mut passphrases = Vec::new();
+    for role in Role::ALL {
+        let passphrase = signing
+            .ask
+            .new_one(role)
+            .map_err(crate::tuf::keystore::KeystoreError::from)?;
+        passphrases.push((role, passphrase));
+    }
+    let work = layout.work();
+    crate::fs::create_folders(&work, 0o755)
+        .map_err(io_error(format!("make {}", work.display())))?;
+    let _lock =
+        Lock::acquire(&work.join("lock"), || ()).map_err(io_error("lock the repository"))?;
+    check_empty(layout)?;
+    let new = work.join("new");
+    commit::remove_tree(&new)?;
+    let created = fill(&new, passphrases, signing).and_then(|created| {
+        let done = new.join("complete");
+        crate::fs::write_atomic(&done, b"", 0o644).map_err(io_error("write the repository"))?;
+        Ok(created)
+    });
+    let created = match created {
+        Ok(created) => created,
+        Err(error) => {
+            commit::remove_tree(&new)?;
+            return Err(error);
+        }
+    };
+    recover(layout)?;
+    remember(layout)?;
+    Ok(created)
+}
+
+fn check_empty(layout: &Layout) -> Result<(), RepositoryError> {
+    for folder in FOLDERS {
+        let folder = layout.path().join(folder);
+        // An empty folder is in nobody's way.
+        let taken = match std::fs::read_dir(&folder) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(_) => folder.symlink_metadata().is_ok(),
+        };
+        if taken {
+            return Err(RepositoryError::Exists(folder));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a new repository waits to be moved into place.
+pub(super) fn interrupted(layout: &Layout) -> bool {
+    layout.work().join("new").join("complete").exists()
+}
+
+/// Moves a complete new repository into place; says whether there was one.
+pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
+    let new = layout.work().join("new");
+    if !interrupted(layout) {
+        commit::remove_tree(&new)?;
+        return Ok(false);
+    }
+    for folder in FOLDERS {
+        let (from, to) = (new.join(folder), layout.path().join(folder));
+        if from.exists() {
+            crate::fs::rename(&from, &to).map_err(io_error(format!("make {}", to.display())))?;
+        }
+    }
+    commit::remove_tree(&new)?;
+    Ok(true)
+}
+
+fn remember(layout: &Layout) -> Result<(), RepositoryError> {
+    let mut memory = Memory::default();
+    memory.saw(&super::verify(layout, &memory)?)?;
+    memory.write(&layout.state())
+}
+
+fn fill(
+    new: &Path,
+    passphrases: Vec<(Role, Passphrase)>,
+    signing: &Signing<'_>,
+) -> Result<Created, RepositoryError> {
+    let make = |folder: &str, mode| {
+        let folder = new.join(folder);
+        crate::fs::create_folders(&folder, mode)
+            .map_err(io_error(format!("make {}", folder.display())))
+    };
+    make("keys", 0o700)?;
+    make("repository/targets", 0o755)?;
+    make("staged/targets", 0o755)?;
+    let store = Keystore::new(&new.join("keys"));
+    let mut keys = BTreeMap::new();
+    for (role, passphrase) in passphrases {
+        let key = [FileKey::generate()?];
+        store.save(role, &key, &passphrase)?;
+        keys.insert(role, Keys::new(key.into()));
+    }
+    for (name, bytes) in documents(&keys, signing)? {
+        commit::stage_document(&new.join("repository"), &name, &bytes)?;
+    }
+    let id = |keys: &Keys| keys.public().map(|(id, _)| id.to_owned()).next();
+    let created = Role::ALL
+        .into_iter()
+        .filter_map(|role| Some((role, id(keys.get(&role)?)?)));
+    Ok(Created {
+        keys: created.collect(),
+    })
+}
+
+fn documents(
+    keys: &BTreeMap<Role, Keys>,
+    signing: &Signing<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, RepositoryError> {
+    let head = |role| Ok::<_, RepositoryError>(Common::first(role, expires(role, signing)?));
+    let root = Root {
+        common: head(Role::Root)?,
+        keys: keys
+            .values()
+            .flat_map(Keys::public)
+            .map(|(id, key)| (id.to_owned(), key.clone()))
+            .collect(),
+        roles: keys
+            .iter()
+            .map(|(role, keys)| (role.name().to_owned(), role_keys(keys)))
+            .collect(),
+        consistent_snapshot: false,
+        extra: Map::new(),
+    };
+    let targets = Targets {
+        common: head(Role::Targets)?,
+        targets: BTreeMap::new(),
+        delegations: None,
+        extra: Map::new(),
+    };
+    let targets = sign(keys, &targets)?;
+    let snapshot = Snapshot {
+        common: head(Role::Snapshot)?,
+        meta: BTreeMap::from([(Role::Targets.file(), meta_of(&targets))]),
+        extra: Map::new(),
+    };
+    let snapshot = sign(keys, &snapshot)?;
+    let timestamp = Timestamp {
+        common: head(Role::Timestamp)?,
+        meta: BTreeMap::from([(Role::Snapshot.file(), meta_of(&snapshot))]),
+        extra: Map::new(),
+    };
+    let root = sign(keys, &root)?.bytes().to_vec();
+    Ok(vec![
+        (Role::Root.versioned_file(1), root.clone()),
+        (Role::Root.file(), root),
+        (Role::Targets.file(), targets.bytes().to_vec()),
+        (Role::Snapshot.file(), snapshot.bytes().to_vec()),
+        (
+            Role::Timestamp.file(),
+            sign(keys, &timestamp)?.bytes().to_vec(),
+        ),
+    ])
+}
+
+fn role_keys(keys: &Keys) -> RoleKeys {
+    RoleKeys {
+        keyids: keys.public().map(|(id, _)| id.to_owned()).collect(),
+        threshold: 1,
+        extra: Map::new(),
+    }
+}
+
+fn sign<T: Metadata>(
+    keys: &BTreeMap<Role, Keys>,
+    document: &T,
+) -> Result<Signed<T>, RepositoryError> {
+    match keys.get(&T::ROLE) {
+        Some(keys) => keys.sign(document),
+        None => Err(RepositoryError::KeyMismatch {
+            role: T::ROLE,
+            path: std::path::PathBuf::new(),
+        }),
+    }
+}

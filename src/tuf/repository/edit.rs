@@ -1,0 +1,440 @@
+//! Changes of a repository: plan, sign in full, verify as an agent would, commit.
+//!
+//! snapshot.json and timestamp.json are derived from what changed. Keys are read before
+//! anything is copied, so that a wrong passphrase costs nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp as Instant;
+use serde_json::{Map, Value};
+
+use super::commit::{self, Commit, Rename};
+use super::stage::{self, Job, Staged};
+use super::{Repository, RepositoryError};
+use crate::tuf::client::{SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT, target_paths};
+use crate::tuf::hashes::{Digests, Hashes};
+use crate::tuf::keystore::{FileKey, Keystore, Passphrases, Signer};
+use crate::tuf::metadata::{
+    MetaFile, Metadata, Role, Root, Signature, Signed, Snapshot, TargetFile, Targets, Timestamp,
+};
+use crate::tuf::name;
+use crate::tuf::time::Validity;
+use crate::tuf::trusted::{Expiry, Rejected, Roots, Trusted};
+
+/// How long each role's metadata are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validities {
+    /// Of root; fleetctl's default is ten years.
+    pub root: Validity,
+    /// Of targets; three years.
+    pub targets: Validity,
+    /// Of snapshot; three years.
+    pub snapshot: Validity,
+    /// Of timestamp; fourteen days.
+    pub timestamp: Validity,
+}
+
+impl Default for Validities {
+    fn default() -> Self {
+        Self {
+            root: Validity::Years(10),
+            targets: Validity::Years(3),
+            snapshot: Validity::Years(3),
+            timestamp: Validity::Days(14),
+        }
+    }
+}
+
+/// What signing needs from outside.
+pub struct Signing<'a> {
+    /// Passphrases.
+    pub ask: &'a mut dyn Passphrases,
+    /// The time of signing.
+    pub now: Instant,
+    /// How long the signed is valid.
+    pub validities: Validities,
+}
+
+/// A file to add under one or more names.
+#[derive(Clone, Debug)]
+pub struct NewTarget {
+    /// The file.
+    pub source: PathBuf,
+    /// Names in the repository.
+    pub names: Vec<String>,
+    /// Data of the application.
+    pub custom: Option<Value>,
+}
+
+/// Keys of a role, with the ids under which root lists them.
+pub(super) struct Keys {
+    keys: Vec<(String, FileKey)>,
+}
+
+impl Keys {
+    /// Those keys of the role's file that `root` lists; at least as many as must sign.
+    pub fn load(
+        store: &Keystore,
+        root: &Root,
+        role: Role,
+        ask: &mut dyn Passphrases,
+    ) -> Result<Self, RepositoryError> {
+        let mut keys: Vec<(String, FileKey)> = Vec::new();
+        let listed = root.role(role);
+        for key in store.load(role, ask)? {
+            let id = listed.into_iter().flat_map(|role| &role.keyids).find(|id| {
+                root.keys
+                    .get(*id)
+                    .is_some_and(|listed| listed.same_as(key.public()))
+            });
+            if let Some(id) = id
+                && !keys.iter().any(|(other, _)| other == id)
+            {
+                keys.push((id.clone(), key));
+            }
+        }
+        let (have, need) = (keys.len() as u64, listed.map_or(1, |role| role.threshold));
+        let path = store.path(role);
+        match have {
+            0 => Err(RepositoryError::KeyMismatch { role, path }),
+            _ if have < need => Err(RepositoryError::TooFewKeys {
+                role,
+                path,
+                have,
+                need,
+            }),
+            _ => Ok(Self { keys }),
+        }
+    }
+
+    /// Keys that no root lists yet.
+    pub fn new(keys: Vec<FileKey>) -> Self {
+        let keys = keys.into_iter().map(|key| (key.public().id(), key));
+        Self {
+            keys: keys.collect(),
+        }
+    }
+
+    /// Their ids and public parts.
+    pub fn public(&self) -> impl Iterator<Item = (&str, &crate::tuf::key::Key)> {
+        self.keys
+            .iter()
+            .map(|(id, key)| (id.as_str(), key.public()))
+    }
+
+    /// Makes the document with a signature by each.
+    pub fn sign<T: Metadata>(&self, signed: &T) -> Result<Signed<T>, RepositoryError> {
+        Signed::create(signed, |message| {
+            let signatures = self.keys.iter().map(|(id, key)| {
+                Ok(Signature {
+                    keyid: id.clone(),
+                    sig: hex::encode(key.sign(message)?),
+                    extra: Map::new(),
+                })
+            });
+            signatures.collect()
+        })
+    }
+}
+
+/// What a published document is to the document above it.
+pub(super) fn meta_of<T: Metadata>(document: &Signed<T>) -> MetaFile {
+    let digests = Digests::of(document.bytes());
+    MetaFile {
+        length: Some(digests.length),
+        hashes: Hashes::from_digests(&digests),
+        version: document.version(),
+        extra: Map::new(),
+    }
+}
+
+/// The new documents of a change; what did not change is the base's.
+struct Change {
+    targets: Option<Signed<Targets>>,
+    snapshot: Option<Signed<Snapshot>>,
+    timestamp: Signed<Timestamp>,
+}
+
+impl Repository {
+    fn keys(&self, role: Role, signing: &mut Signing<'_>) -> Result<Keys, RepositoryError> {
+        let store = Keystore::new(&self.layout.keys());
+        Keys::load(&store, &self.base.root().signed, role, signing.ask)
+    }
+
+    /// Signs a new timestamp over what is published.
+    pub fn timestamp(&mut self, signing: &mut Signing<'_>) -> Result<(), RepositoryError> {
+        let keys = self.keys(Role::Timestamp, signing)?;
+        let snapshot = self.base.snapshot().clone();
+        let change = Change {
+            targets: None,
+            snapshot: None,
+            timestamp: self.next_timestamp(&snapshot, &keys, signing)?,
+        };
+        commit::clear_stage(&self.layout)?;
+        self.publish(&change, Vec::new(), signing.now)
+    }
+
+    /// Adds files; signs targets, snapshot and timestamp.
+    pub fn add(
+        &mut self,
+        new: &[NewTarget],
+        signing: &mut Signing<'_>,
+    ) -> Result<(), RepositoryError> {
+        self.check_names(new)?;
+        let targets_keys = self.keys(Role::Targets, signing)?;
+        let snapshot_keys = self.keys(Role::Snapshot, signing)?;
+        let timestamp_keys = self.keys(Role::Timestamp, signing)?;
+        let stage = commit::clear_stage(&self.layout)?;
+        let consistent = self.base.root().signed.consistent_snapshot;
+        let jobs: Vec<_> = new.iter().map(|new| job(new, consistent)).collect();
+        let staged = match stage::copy_all(&stage, &jobs) {
+            Ok(staged) => staged,
+            Err(error) => {
+                commit::remove_tree(&stage)?;
+                return Err(error);
+            }
+        };
+        let mut targets = self.base.targets().signed.clone();
+        for (new, staged) in new.iter().zip(&staged) {
+            list(&mut targets, new, staged);
+        }
+        self.head(&mut targets, signing)?;
+        let targets = targets_keys.sign(&targets)?;
+        let snapshot = self.next_snapshot(&targets, &snapshot_keys, signing)?;
+        let change = Change {
+            timestamp: self.next_timestamp(&snapshot, &timestamp_keys, signing)?,
+            targets: Some(targets),
+            snapshot: Some(snapshot),
+        };
+        let files = staged.into_iter().flat_map(|staged| staged.files);
+        self.publish(&change, files.collect(), signing.now)
+    }
+
+    fn check_names(&self, new: &[NewTarget]) -> Result<(), RepositoryError> {
+        let existing = self.base.targets().signed.targets.keys();
+        let mut folded: BTreeMap<String, String> = existing
+            .map(|name| (name.to_lowercase(), name.clone()))
+            .collect();
+        for name in new.iter().flat_map(|new| &new.names) {
+            name::check_path("target name", name)?;
+            // FAT and macOS: one file cannot be two, nor a file and a folder.
+            let lower = name.to_lowercase();
+            let below = format!("{lower}/");
+            let parents = lower.match_indices('/').map(|(at, _)| &lower[..at]);
+            let clash = folded
+                .get(&lower)
+                .filter(|existing| *existing != name)
+                .or_else(|| parents.into_iter().find_map(|parent| folded.get(parent)))
+                .or_else(|| {
+                    let mut range = folded.range(below.clone()..);
+                    range
+                        .next()
+                        .filter(|(key, _)| key.starts_with(&below))
+                        .map(|(_, v)| v)
+                });
+            if let Some(existing) = clash {
+                return Err(RepositoryError::Collision {
+                    new: name.clone(),
+                    existing: existing.clone(),
+                });
+            }
+            folded.insert(lower, name.clone());
+        }
+        Ok(())
+    }
+
+    // Version and expiry of a role's next document.
+    fn head<T: Metadata>(
+        &self,
+        document: &mut T,
+        signing: &Signing<'_>,
+    ) -> Result<(), RepositoryError> {
+        let common = document.common_mut();
+        common.version += 1;
+        common.expires = expires(T::ROLE, signing)?;
+        Ok(())
+    }
+
+    fn next_snapshot(
+        &self,
+        targets: &Signed<Targets>,
+        keys: &Keys,
+        signing: &Signing<'_>,
+    ) -> Result<Signed<Snapshot>, RepositoryError> {
+        let mut snapshot = self.base.snapshot().signed.clone();
+        snapshot.meta.insert(Role::Targets.file(), meta_of(targets));
+        self.head(&mut snapshot, signing)?;
+        keys.sign(&snapshot)
+    }
+
+    fn next_timestamp(
+        &self,
+        snapshot: &Signed<Snapshot>,
+        keys: &Keys,
+        signing: &Signing<'_>,
+    ) -> Result<Signed<Timestamp>, RepositoryError> {
+        let mut timestamp = self.base.timestamp().signed.clone();
+        timestamp
+            .meta
+            .insert(Role::Snapshot.file(), meta_of(snapshot));
+        self.head(&mut timestamp, signing)?;
+        keys.sign(&timestamp)
+    }
+
+    // Verifies the change as an agent that has the published state, then makes it visible.
+    fn publish(
+        &mut self,
+        change: &Change,
+        files: Vec<String>,
+        now: Instant,
+    ) -> Result<(), RepositoryError> {
+        let stage = self.layout.work().join("stage");
+        let prepared = self
+            .as_an_agent(change, now)
+            .and_then(|new| Ok((self.stage_change(change, files)?, new)));
+        let (commit, new) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                commit::remove_tree(&stage)?;
+                return Err(error);
+            }
+        };
+        commit::run(&self.layout, &commit)?;
+        self.base = new;
+        self.memory.saw(&self.base)?;
+        self.memory.write(&self.layout.state())
+    }
+
+    fn as_an_agent(&self, change: &Change, now: Instant) -> Result<Trusted, RepositoryError> {
+        let targets = change.targets.as_ref().unwrap_or(self.base.targets());
+        let snapshot = change.snapshot.as_ref().unwrap_or(self.base.snapshot());
+        let sizes = [
+            ("timestamp.json", change.timestamp.bytes(), TIMESTAMP_LIMIT),
+            ("snapshot.json", snapshot.bytes(), SNAPSHOT_LIMIT),
+            ("targets.json", targets.bytes(), TARGETS_LIMIT),
+        ];
+        for (document, bytes, limit) in sizes {
+            if bytes.len() as u64 > limit {
+                return Err(RepositoryError::TooLarge {
+                    document: document.to_owned(),
+                    length: bytes.len() as u64,
+                    limit,
+                });
+            }
+        }
+        self.follow(
+            change.timestamp.bytes(),
+            snapshot.bytes(),
+            targets.bytes(),
+            now,
+        )
+        .map_err(RepositoryError::Refused)
+    }
+
+    fn follow(
+        &self,
+        timestamp: &[u8],
+        snapshot: &[u8],
+        targets: &[u8],
+        now: Instant,
+    ) -> Result<Trusted, Rejected> {
+        let roots = Roots::anchor(self.base.root().bytes(), Expiry::At(now))?;
+        let mut timestamps = roots.finish()?;
+        timestamps.load(self.base.timestamp().bytes())?;
+        timestamps.accept(timestamp)?;
+        let mut snapshots = timestamps.finish()?;
+        snapshots.load(self.base.snapshot().bytes())?;
+        snapshots.accept(snapshot)?;
+        let mut top = snapshots.finish()?;
+        top.accept(targets)?;
+        top.finish()
+    }
+
+    // Puts the documents beside the staged targets and lists the renames in their order.
+    fn stage_change(&self, change: &Change, files: Vec<String>) -> Result<Commit, RepositoryError> {
+        let stage = self.layout.work().join("stage");
+        let consistent = self.base.root().signed.consistent_snapshot;
+        let mut documents: Vec<(Role, u64, &[u8])> = Vec::new();
+        if let Some(targets) = &change.targets {
+            documents.push((Role::Targets, targets.version(), targets.bytes()));
+        }
+        if let Some(snapshot) = &change.snapshot {
+            documents.push((Role::Snapshot, snapshot.version(), snapshot.bytes()));
+        }
+        let timestamp = &change.timestamp;
+        let mut names: Vec<(String, &[u8])> = Vec::new();
+        if consistent {
+            let versioned = documents.iter();
+            names.extend(
+                versioned.map(|(role, version, bytes)| (role.versioned_file(*version), *bytes)),
+            );
+        }
+        documents.push((Role::Timestamp, timestamp.version(), timestamp.bytes()));
+        names.extend(
+            documents
+                .iter()
+                .map(|(role, _, bytes)| (role.file(), *bytes)),
+        );
+        let mut commit = Commit::default();
+        for file in files {
+            commit.renames.push(Rename {
+                from: file.clone(),
+                to: file,
+            });
+        }
+        for (name, bytes) in names {
+            commit::stage_document(&stage, &name, bytes)?;
+            commit.renames.push(Rename {
+                from: name.clone(),
+                to: name,
+            });
+        }
+        Ok(commit)
+    }
+}
+
+pub(super) fn expires(
+    role: Role,
+    signing: &Signing<'_>,
+) -> Result<crate::tuf::time::Expires, RepositoryError> {
+    let validity = match role {
+        Role::Root => signing.validities.root,
+        Role::Targets => signing.validities.targets,
+        Role::Snapshot => signing.validities.snapshot,
+        Role::Timestamp => signing.validities.timestamp,
+    };
+    validity
+        .from(signing.now)
+        .map_err(|_| RepositoryError::Calendar(role))
+}
+
+fn job(new: &NewTarget, consistent: bool) -> Job<'_> {
+    Job {
+        source: &new.source,
+        names: Box::new(move |digests| {
+            let file = target_file(digests, None);
+            let names = new.names.iter();
+            names
+                .flat_map(|name| target_paths(name, &file, consistent))
+                .map(|path| format!("targets/{path}"))
+                .collect()
+        }),
+    }
+}
+
+fn target_file(digests: &Digests, custom: Option<Value>) -> TargetFile {
+    TargetFile {
+        length: digests.length,
+        hashes: Hashes::from_digests(digests),
+        custom,
+        extra: Map::new(),
+    }
+}
+
+fn list(targets: &mut Targets, new: &NewTarget, staged: &Staged) {
+    for name in &new.names {
+        let file = target_file(&staged.digests, new.custom.clone());
+        targets.targets.insert(name.clone(), file);
+    }
+}

@@ -1,0 +1,499 @@
+//! A repository on the local disk and the one way to change it.
+//!
+//! [`Repository::open`] takes the lock, finishes a commit that was interrupted and verifies
+//! what is published: the root chain from the local anchor, thresholds, and nothing older than
+//! what this key holder signed or saw ([`memory`]). An edit is planned ([`edit`]), signed in
+//! full and verified as an agent would, before anything visible changes ([`commit`]).
+//!
+//! Beside `repository/`, `keys/` and `staged/` (which stays go-tuf's) there is `.fleetpack/`
+//! with the lock, the files of a commit and its list of renames.
+
+mod commit;
+mod create;
+mod edit;
+mod memory;
+mod stage;
+
+pub use create::{Created, create};
+pub use edit::{NewTarget, Signing, Validities};
+pub use memory::{Memory, Seen};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::client::{ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT};
+use super::keystore::KeystoreError;
+use super::metadata::{MetadataError, Role, Root, Signed};
+use super::name::NameError;
+use super::trusted::{Expiry, Rejected, Roots, Trusted};
+use crate::fs::Lock;
+use crate::hint::Hint;
+
+/// Where the parts of a repository lie.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    path: PathBuf,
+    state: Option<PathBuf>,
+}
+
+impl Layout {
+    /// Below `path`.
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            state: None,
+        }
+    }
+
+    /// With the memory in another file than `keys/state.json`.
+    pub fn with_state(mut self, file: Option<PathBuf>) -> Self {
+        self.state = file;
+        self
+    }
+
+    /// The folder that holds all.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is published.
+    pub fn repository(&self) -> PathBuf {
+        self.path.join("repository")
+    }
+
+    /// Private keys.
+    pub fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
+
+    /// go-tuf's uncommitted work.
+    pub fn staged(&self) -> PathBuf {
+        self.path.join("staged")
+    }
+
+    /// The memory of what was signed or seen.
+    pub fn state(&self) -> PathBuf {
+        self.state
+            .clone()
+            .unwrap_or_else(|| self.keys().join("state.json"))
+    }
+
+    fn work(&self) -> PathBuf {
+        self.path.join(".fleetpack")
+    }
+
+    fn published(&self, file: &str) -> PathBuf {
+        self.repository().join(file)
+    }
+}
+
+/// A repository could not be read or changed; nothing visible changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// There is none.
+    #[error("{} is not an update repository: {} does not exist", path.display(), missing.display())]
+    NotARepository {
+        /// What was opened.
+        path: PathBuf,
+        /// What every repository has.
+        missing: PathBuf,
+    },
+    /// `init` where something is already.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    /// A link of the root chain is missing.
+    #[error("the root metadata cannot be verified: {} does not exist", .0.display())]
+    NoNumberedRoot(PathBuf),
+    /// `root.json` is not the end of the chain.
+    #[error("{} is not the same as {}", plain.display(), numbered.display())]
+    RootDiffers {
+        /// `root.json`.
+        plain: PathBuf,
+        /// The newest `N.root.json`.
+        numbered: PathBuf,
+    },
+    /// A document is missing.
+    #[error("{} does not exist", .0.display())]
+    NoDocument(PathBuf),
+    /// What is published is not valid.
+    #[error("the metadata in {} are not valid", path.display())]
+    Invalid {
+        /// The folder.
+        path: PathBuf,
+        /// The rule that is broken.
+        #[source]
+        source: Rejected,
+    },
+    /// The planned change would not be accepted by agents.
+    #[error("the change was not made: agents would refuse it")]
+    Refused(#[source] Rejected),
+    /// A document would grow beyond what agents read.
+    #[error(
+        "the change was not made: {document} would be {length} bytes long, more than the {limit} that agents read"
+    )]
+    TooLarge {
+        /// Which one.
+        document: String,
+        /// Its length.
+        length: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Older than what was signed or seen.
+    #[error(
+        "the repository was rolled back: {role}.json has version {found}, but version {seen} was signed or seen here before"
+    )]
+    RolledBack {
+        /// Whose document.
+        role: Role,
+        /// The version it has.
+        found: u64,
+        /// The version remembered.
+        seen: u64,
+    },
+    /// Another document under a version that was seen.
+    #[error(
+        "{role}.json version {version} is not the document that was signed or seen here before"
+    )]
+    Forked {
+        /// Whose document.
+        role: Role,
+        /// The version.
+        version: u64,
+    },
+    /// The memory cannot be read.
+    #[error("{} is not a state file", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The memory could not be kept afterwards.
+    #[error("{} cannot be written, and what is signed must be remembered", path.display())]
+    StateReadOnly {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// go-tuf left work behind.
+    #[error("{} holds work of another tool that was not committed", .0.display())]
+    Staged(PathBuf),
+    /// No key in the file is the role's.
+    #[error("no key in {} is a {role} key of this repository", path.display())]
+    KeyMismatch {
+        /// Whose key.
+        role: Role,
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Not all the keys that must sign.
+    #[error("the {role} role needs {need} signatures, and {} holds {have} of its keys", path.display())]
+    TooFewKeys {
+        /// Whose key.
+        role: Role,
+        /// The key file.
+        path: PathBuf,
+        /// Keys there.
+        have: u64,
+        /// The threshold.
+        need: u64,
+    },
+    /// A key file could not be used.
+    #[error(transparent)]
+    Key(#[from] KeystoreError),
+    /// A name that agents cannot ask for.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Two names that one disk cannot hold.
+    #[error("the target name {new} collides with {existing}")]
+    Collision {
+        /// The name to add.
+        new: String,
+        /// A name that is there.
+        existing: String,
+    },
+    /// A file to add that is none.
+    #[error("cannot add {}: {reason}", path.display())]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The operating system refused.
+    #[error("cannot {what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A document could not be made.
+    #[error("cannot make the {role} metadata")]
+    Make {
+        /// Whose document.
+        role: Role,
+        /// Why.
+        #[source]
+        source: MetadataError,
+    },
+    /// A date beyond the calendar.
+    #[error("the {0} metadata would expire after the end of the calendar")]
+    Calendar(Role),
+}
+
+impl From<MetadataError> for RepositoryError {
+    fn from(source: MetadataError) -> Self {
+        let role = match &source {
+            MetadataError::Form { role, .. } => *role,
+            MetadataError::Type { expected, .. } => *expected,
+            _ => Role::Targets,
+        };
+        Self::Make { role, source }
+    }
+}
+
+impl Hint for RepositoryError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotARepository { path, .. } => Some(format!(
+                "fleetpack updates init --path {}, or give the folder that holds repository/ and keys/",
+                path.display()
+            )),
+            Self::Exists(_) => Some("give an empty folder with --path".to_owned()),
+            Self::NoNumberedRoot(path) => Some(format!(
+                "copy {} back from where the repository is published",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            )),
+            Self::RootDiffers { plain, numbered } => Some(format!(
+                "if the chain of N.root.json is right: cp {} {}",
+                numbered.display(),
+                plain.display()
+            )),
+            Self::RolledBack { .. } | Self::Forked { .. } => Some(
+                "restore the newest copy of repository/, or give the memory that belongs to it with --state FILE"
+                    .to_owned(),
+            ),
+            Self::StateReadOnly { .. } => Some("--state FILE".to_owned()),
+            Self::Staged(_) => Some("finish it with `tuf commit`, or drop it with `tuf clean`".to_owned()),
+            Self::KeyMismatch { role, .. } => Some(format!(
+                "fleetpack updates roots shows the {role} key ids; copy the key file that belongs to them"
+            )),
+            Self::Invalid { source, .. } | Self::Refused(source) => source.hint(),
+            Self::Key(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> RepositoryError {
+    let what = what.into();
+    |source| RepositoryError::Io { what, source }
+}
+
+/// What opening found out.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// A commit that had been interrupted was finished.
+    pub recovered: bool,
+    /// There was no memory: this root's version and sha256 were taken as the anchor.
+    pub first_seen: Option<Seen>,
+}
+
+/// A repository, locked and verified.
+pub struct Repository {
+    layout: Layout,
+    base: Trusted,
+    memory: Memory,
+    _lock: Lock,
+}
+
+impl Repository {
+    /// Opens the repository to change it. `waiting` is called when another process holds it.
+    pub fn open(layout: Layout, waiting: impl FnOnce()) -> Result<(Self, Opened), RepositoryError> {
+        layout.check_is_one()?;
+        let work = layout.work();
+        crate::fs::create_folders(&work, 0o755)
+            .map_err(io_error(format!("make {}", work.display())))?;
+        let lock =
+            Lock::acquire(&work.join("lock"), waiting).map_err(io_error("lock the repository"))?;
+        let recovered = commit::recover(&layout)?;
+        layout.check_staged()?;
+        let mut memory = Memory::read(&layout.state())?;
+        let base = verify(&layout, &memory)?;
+        let first_seen = memory.is_empty().then(|| Seen::of(base.root()));
+        if memory.saw(&base)? {
+            memory.write(&layout.state())?;
+        }
+        memory::check_writable(&layout.state())?;
+        let repository = Self {
+            layout,
+            base,
+            memory,
+            _lock: lock,
+        };
+        let opened = Opened {
+            recovered,
+            first_seen,
+        };
+        Ok((repository, opened))
+    }
+
+    /// What is published, verified; expiry was not looked at.
+    pub fn trusted(&self) -> &Trusted {
+        &self.base
+    }
+
+    /// Where its parts lie.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+/// The newest root of a repository, its chain verified; changes nothing and needs no keys.
+pub fn read_root(layout: &Layout) -> Result<Signed<Root>, RepositoryError> {
+    layout.check_is_one()?;
+    let memory = Memory::read(&layout.state())?;
+    let roots = verify_roots(layout, &memory)?;
+    Ok(roots.root().clone())
+}
+
+impl Layout {
+    fn check_is_one(&self) -> Result<(), RepositoryError> {
+        let root = self.published("root.json");
+        let numbered = !numbered_roots(&self.repository())
+            .unwrap_or_default()
+            .is_empty();
+        let interrupted = self.work().join("commit.json").exists() || create::interrupted(self);
+        match root.exists() || numbered || interrupted {
+            true => Ok(()),
+            false => Err(RepositoryError::NotARepository {
+                path: self.path.clone(),
+                missing: root,
+            }),
+        }
+    }
+
+    // go-tuf 0.5.2: `staged` is laid over `repository` by its next commit, so an edit beside
+    // it would publish one version twice.
+    fn check_staged(&self) -> Result<(), RepositoryError> {
+        match first_file(&self.staged()) {
+            Ok(None) => Ok(()),
+            Ok(Some(file)) => Err(RepositoryError::Staged(file)),
+            Err(source) => Err(io_error(format!("read {}", self.staged().display()))(
+                source,
+            )),
+        }
+    }
+}
+
+fn first_file(folder: &Path) -> io::Result<Option<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => {
+                if let Some(file) = first_file(&entry.path())? {
+                    return Ok(Some(file));
+                }
+            }
+            false => return Ok(Some(entry.path())),
+        }
+    }
+    Ok(None)
+}
+
+// The versions N of all `N.root.json`, ascending.
+fn numbered_roots(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut versions = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".root.json"));
+        if let Some(number) = number.and_then(|n| n.parse().ok()) {
+            versions.push(number);
+        }
+    }
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RepositoryError> {
+    crate::fs::read_limited(path, limit)
+        .map_err(io_error(format!("read {}", path.display())))?
+        .ok_or_else(|| RepositoryError::NoDocument(path.to_owned()))
+}
+
+// From the remembered root, or the oldest published, to the newest.
+fn verify_roots(layout: &Layout, memory: &Memory) -> Result<Roots, RepositoryError> {
+    let folder = layout.repository();
+    let invalid = |source| RepositoryError::Invalid {
+        path: folder.clone(),
+        source,
+    };
+    let versions =
+        numbered_roots(&folder).map_err(io_error(format!("read {}", folder.display())))?;
+    let plain = layout.published("root.json");
+    let plain_bytes = read(&plain, ROOT_LIMIT)?;
+    let oldest = match versions.first() {
+        Some(oldest) => *oldest,
+        None => Signed::<Root>::parse(&plain_bytes).map_or(1, |root| root.version()),
+    };
+    let first = memory.version(Role::Root).unwrap_or(oldest);
+    let last = versions.last().copied().unwrap_or(first).max(first);
+    let numbered = |version| layout.published(&Role::Root.versioned_file(version));
+    let link = |version| {
+        let path = numbered(version);
+        match path.exists() {
+            true => read(&path, ROOT_LIMIT),
+            false => Err(RepositoryError::NoNumberedRoot(path)),
+        }
+    };
+    let mut bytes = link(first)?;
+    let mut roots = Roots::anchor(&bytes, Expiry::Ignored).map_err(invalid)?;
+    memory.check(Role::Root, first, &bytes)?;
+    for version in first + 1..=last {
+        bytes = link(version)?;
+        roots.accept(&bytes).map_err(invalid)?;
+    }
+    match plain_bytes == bytes {
+        true => Ok(roots),
+        false => Err(RepositoryError::RootDiffers {
+            plain,
+            numbered: numbered(last),
+        }),
+    }
+}
+
+fn verify(layout: &Layout, memory: &Memory) -> Result<Trusted, RepositoryError> {
+    let folder = layout.repository();
+    let invalid = |source| RepositoryError::Invalid {
+        path: folder.clone(),
+        source,
+    };
+    let document = |role: Role, limit| read(&layout.published(&role.file()), limit);
+    let roots = verify_roots(layout, memory)?;
+    let mut timestamps = roots.finish().map_err(invalid)?;
+    let timestamp = document(Role::Timestamp, TIMESTAMP_LIMIT)?;
+    timestamps.accept(&timestamp).map_err(invalid)?;
+    let mut snapshots = timestamps.finish().map_err(invalid)?;
+    let snapshot = document(Role::Snapshot, SNAPSHOT_LIMIT)?;
+    snapshots.accept(&snapshot).map_err(invalid)?;
+    let mut targets = snapshots.finish().map_err(invalid)?;
+    targets
+        .accept(&document(Role::Targets, TARGETS_LIMIT)?)
+        .map_err(invalid)?;
+    targets.finish().map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Other people's clients follow the repositories that fleetpack keeps: python-tuf and go-tuf
+//! 0.5.2, which agents in the field carry, with the same client state from step to step.
+
+use std::path::Path;
+
+use libtest_mimic::Trial;
+
+use crate::harness::server::Server;
+use crate::harness::{Scratch, tools, trial_needing};
+use crate::updates::{FIXTURES, add, elf, fixture, init, updates};
+
+#[derive(Clone, Copy)]
+enum Peer {
+    PythonTuf,
+    GoTuf,
+}
+
+impl Peer {
+    /// Goes on with its state, or begins with `root`; downloads orbit's stable target.
+    fn follow(self, scratch: &Scratch, url: &str, root: Option<&Path>, download: bool) -> Vec<u8> {
+        let state = match self {
+            Self::PythonTuf => "python-state",
+            Self::GoTuf => "go-state",
+        };
+        let mut args = vec![url.to_owned(), state.to_owned()];
+        if let Some(root) = root {
+            let flag = match self {
+                Self::PythonTuf => "--root",
+                Self::GoTuf => "-root",
+            };
+            args.extend([flag.to_owned(), root.display().to_string()]);
+        }
+        if download {
+            args.extend(["orbit/linux/stable/orbit".to_owned(), "got".to_owned()]);
+        }
+        match self {
+            Self::PythonTuf => scratch.python("ngclient.py", args).ok(),
+            Self::GoTuf => scratch.program(&tools::go_program("go-tuf"), args).ok(),
+        };
+        match download {
+            true => scratch.read("got"),
+            false => Vec::new(),
+        }
+    }
+}
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        trial_needing("peers/python_tuf_nginx", &["python-tuf", "nginx"], || {
+            let scratch = Scratch::new();
+            let serve = |root: &Path| Server::nginx(&scratch, root);
+            follows_all_steps(&scratch, Peer::PythonTuf, serve);
+        }),
+        trial_needing(
+            "peers/python_tuf_http_server",
+            &["python-tuf", "python3"],
+            || {
+                follows_all_steps(&Scratch::new(), Peer::PythonTuf, Server::python);
+            },
+        ),
+        trial_needing("peers/go_tuf", &["go", "python3"], || {
+            follows_all_steps(&Scratch::new(), Peer::GoTuf, Server::python);
+        }),
+    ];
+    for name in FIXTURES {
+        trials.push(trial_needing(
+            &format!("peers/python_tuf_fixture_{name}"),
+            &["python-tuf", "python3"],
+            move || follows_a_fixture(Peer::PythonTuf, name),
+        ));
+        trials.push(trial_needing(
+            &format!("peers/go_tuf_fixture_{name}"),
+            &["go", "python3"],
+            move || follows_a_fixture(Peer::GoTuf, name),
+        ));
+    }
+    trials
+}
+
+fn follows_all_steps(scratch: &Scratch, peer: Peer, serve: impl FnOnce(&Path) -> Server) {
+    init(scratch);
+    std::fs::remove_file(scratch.join("repo/keys/root.json")).unwrap();
+    let roots = updates(scratch, ["roots", "--path", "repo"]).ok();
+    let root = scratch.write("root.json", roots.text());
+    let server = serve(&scratch.join("repo/repository"));
+    peer.follow(scratch, &server.url, Some(&root), false);
+    let (first, second) = (elf(62), [elf(62).as_slice(), b"second"].concat());
+    scratch.write("first", &first);
+    scratch.write("second", &second);
+    add(scratch, "first", "1.0.0").ok();
+    assert_eq!(peer.follow(scratch, &server.url, None, true), first);
+    updates(scratch, ["timestamp", "--path", "repo"]).ok();
+    assert_eq!(peer.follow(scratch, &server.url, None, true), first);
+    add(scratch, "second", "1.1.0").ok();
+    assert_eq!(peer.follow(scratch, &server.url, None, true), second);
+}
+
+fn follows_a_fixture(peer: Peer, name: &str) {
+    let scratch = Scratch::new();
+    fixture(&scratch, name);
+    let root = scratch.join("repo/repository/1.root.json");
+    let server = Server::python(&scratch.join("repo/repository"));
+    peer.follow(&scratch, &server.url, Some(&root), true);
+    scratch.write("new", elf(62));
+    add(&scratch, "new", "9.9.9").ok();
+    assert_eq!(peer.follow(&scratch, &server.url, None, true), elf(62));
+}
