@@ -23,6 +23,7 @@ mod msi;
 mod pkg;
 mod read_back;
 mod rpm;
+mod rpm_signing;
 mod tuf_peers;
 mod updates;
 
@@ -42,5 +43,6 @@ fn main() -> std::process::ExitCode {
         tuf_peers::trials(),
         updates::trials(),
         read_back::trials(),
+        rpm_signing::trials(),
     ])
 }

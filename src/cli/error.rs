@@ -9,6 +9,7 @@ use crate::agent::release::ReleaseError;
 use crate::hint::Hint;
 use crate::inspect::InspectError;
 use crate::package::BuildError;
+use crate::package::rpm::KeyError;
 use crate::store::StoreError;
 use crate::tuf::client::ClientError;
 use crate::tuf::repository::RepositoryError;
@@ -69,6 +70,9 @@ pub enum CliError {
     /// An installer could not be inspected.
     #[error(transparent)]
     Inspect(#[from] InspectError),
+    /// The key for rpm files cannot be used.
+    #[error(transparent)]
+    Signing(#[from] KeyError),
     /// A file named on the command line.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -104,7 +108,9 @@ impl Hint for CliError {
             Self::Repository(error) => error.hint(),
             Self::Release(error) => error.hint(),
             Self::Inspect(error) => error.hint(),
-            Self::Print(_) | Self::Io(_) | Self::Build(_) => None,
+            Self::Build(error) => error.hint(),
+            Self::Signing(error) => error.hint(),
+            Self::Print(_) | Self::Io(_) => None,
         }
     }
 }

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::compress::{CompressError, Compressor};
+use crate::hint::Hint;
 use crate::install::{ContentError, Identity, Os, Tree};
 use crate::templates::TemplateError;
 
@@ -165,4 +166,14 @@ pub enum BuildError {
     /// Stopped on request.
     #[error("stopped")]
     Cancelled,
+}
+
+impl Hint for BuildError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Compress(error) => error.hint(),
+            Self::Signing(error) => error.hint(),
+            _ => None,
+        }
+    }
 }

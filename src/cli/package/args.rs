@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::naming::Naming;
 use super::scripts::ScriptArgs;
 use crate::agent::config::HostIdentifier;
 use crate::agent::duration::GoDuration;
@@ -280,6 +281,15 @@ pub struct OutputArgs {
     /// Folder for installers under their usual names
     #[arg(long, value_name = "DIR")]
     pub outdir: Option<PathBuf>,
+
+    /// Name of each installer, of {name}, {version}, {arch} and {type}
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "outfile")]
+    pub outname: Option<Naming>,
+
+    /// OpenPGP private key that signs rpm files; its passphrase is read from
+    /// FLEET_RPM_SIGNING_PASSPHRASE
+    #[arg(long, value_name = "FILE")]
+    pub rpm_signing_key: Option<PathBuf>,
 
     /// Compression of the payload where the format has a choice: gzip, zstd, xz or none
     #[arg(long, value_parser = compression, value_name = "WORD")]

@@ -1,16 +1,16 @@
 //! From resolved options to files: fetch once per platform, then one installer after the
 //! other, each appearing whole under its name or not at all.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use super::applicable::{Applied, applied};
+use super::naming::{self, Installer};
 use super::options::{Options, Place};
-use super::scripts::{Scripts, limited_to};
 use crate::agent::component::Platform;
-use crate::agent::config::Config;
 use crate::agent::fetched::Fetched;
 use crate::agent::{AgentError, fetch, identity, linux, macos, windows};
 use crate::cli::{CliError, Printer, Surroundings};
@@ -35,15 +35,16 @@ pub struct Built {
     pub size: u64,
     /// What it installs.
     pub tree: Tree,
+    /// Flags that do not apply to it.
+    pub left_out: Vec<&'static str>,
 }
 
 /// One installer to make.
 struct Job<'a> {
     format: Format,
     arch: Arch,
-    builder: &'static dyn Builder,
-    config: Config,
-    scripts: Scripts,
+    builder: &'a dyn Builder,
+    applied: &'a Applied,
     fetched: &'a Fetched,
 }
 
@@ -53,66 +54,27 @@ pub fn build(
     surroundings: &Surroundings,
     printer: &Printer,
 ) -> Result<Vec<Built>, CliError> {
-    let configs = configs(options, printer)?;
+    let applied = applied(options)?;
     check_place(&options.place)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let fetched = fetch_all(options, surroundings, threads, printer)?;
     let mut jobs = Vec::new();
     for (format, arch) in &options.installers {
         let platform = Platform::of(format.os(), *arch);
-        if let (Some(config), Some(fetched)) = (configs.get(format), fetched.get(&platform)) {
+        if let (Some(applied), Some(fetched)) = (applied.get(format), fetched.get(&platform)) {
             jobs.push(Job {
                 format: *format,
                 arch: *arch,
-                builder: builder(*format),
-                config: config.clone(),
-                scripts: limited_to(&options.scripts, *format).0,
+                builder: match format {
+                    Format::Rpm => &options.rpm,
+                    other => builder(*other),
+                },
+                applied,
                 fetched,
             });
         }
     }
     build_jobs(options, &jobs, threads, printer)
-}
-
-/// The configuration for each format. With one system, a flag that it does not know is an
-/// error; with several it applies where it can.
-fn configs(options: &Options, printer: &Printer) -> Result<BTreeMap<Format, Config>, CliError> {
-    let formats: BTreeSet<Format> = options
-        .installers
-        .iter()
-        .map(|(format, _)| *format)
-        .collect();
-    let one_system = formats
-        .iter()
-        .map(|f| f.os())
-        .collect::<BTreeSet<_>>()
-        .len()
-        == 1;
-    let mut configs = BTreeMap::new();
-    for format in formats {
-        let os = format.os();
-        let (mut config, mut left_out) = options.config.limited_to(os);
-        left_out.extend(limited_to(&options.scripts, format).1);
-        if one_system && let Some(flag) = left_out.first() {
-            return Err(CliError::usage(
-                format!("{flag} does not go with --type {format}"),
-                format!("leave out {flag}"),
-            ));
-        }
-        match config.check_for(os) {
-            Err(error) if one_system => return Err(error.into()),
-            Err(_) => {
-                config.osquery_db = None;
-                left_out.push("--osquery-db");
-            }
-            Ok(()) => {}
-        }
-        for flag in left_out {
-            printer.note(format!("note: {flag} does not apply to {format}"));
-        }
-        configs.insert(format, config);
-    }
-    Ok(configs)
 }
 
 fn check_place(place: &Place) -> Result<(), CliError> {
@@ -163,20 +125,29 @@ fn build_jobs(
     printer: &Printer,
 ) -> Result<Vec<Built>, CliError> {
     let compressor = Compressor::new(threads).map_err(crate::package::BuildError::from)?;
-    let context = BuildContext {
-        compressor: &compressor,
-        compression: options.compression,
-        epoch: options.epoch,
-        cancelled: &|| false,
-    };
     let mut trees = Vec::new();
     for job in jobs {
         trees.push(tree(job)?);
     }
-    let paths = paths(options, jobs, &trees)?;
+    let installers: Vec<Installer<'_>> = jobs
+        .iter()
+        .zip(&trees)
+        .map(|(job, tree)| Installer {
+            format: job.format,
+            builder: job.builder,
+            identity: &tree.identity,
+        })
+        .collect();
+    let paths = naming::paths(&options.place, &options.naming, &installers)?;
     let mut built = Vec::new();
     for ((job, tree), path) in jobs.iter().zip(trees).zip(paths) {
         printer.note(format!("Building {}", path.display()));
+        let context = BuildContext {
+            compressor: &compressor,
+            compression: job.applied.compression,
+            epoch: options.epoch,
+            cancelled: &|| false,
+        };
         let size = write(job.builder, &tree, &context, &path)?;
         built.push(Built {
             format: job.format,
@@ -184,47 +155,22 @@ fn build_jobs(
             path,
             size,
             tree,
+            left_out: job.applied.left_out.clone(),
         });
     }
     Ok(built)
 }
 
 fn tree(job: &Job<'_>) -> Result<Tree, AgentError> {
-    let (config, fetched) = (&job.config, job.fetched);
+    let (config, fetched) = (&job.applied.config, job.fetched);
     let identity = identity(fetched.version()?, job.arch, config.identifier.as_deref());
     let mut tree = match job.format.os() {
         Os::Linux => linux::tree(config, fetched, identity)?,
         Os::Macos => macos::tree(config, fetched, identity)?,
         Os::Windows => windows::tree(config, fetched, identity)?,
     };
-    tree.lifecycle.admin = job.scripts.clone();
+    tree.lifecycle.admin = job.applied.scripts.clone();
     Ok(tree)
-}
-
-/// Every file's name, before anything is built; two of one name are refused.
-fn paths(options: &Options, jobs: &[Job<'_>], trees: &[Tree]) -> Result<Vec<PathBuf>, CliError> {
-    let mut paths = Vec::new();
-    for (job, tree) in jobs.iter().zip(trees) {
-        let path = match &options.place {
-            Place::File(path) => path.clone(),
-            Place::Folder(folder) => {
-                let name = job.builder.file_name(&tree.identity);
-                if folder == Path::new(".") {
-                    name.into()
-                } else {
-                    folder.join(name)
-                }
-            }
-        };
-        if paths.contains(&path) {
-            return Err(CliError::usage(
-                format!("two installers would be written to {}", path.display()),
-                "make them one after the other with --outfile",
-            ));
-        }
-        paths.push(path);
-    }
-    Ok(paths)
 }
 
 // An installer holds secrets: nobody but its owner reads it.

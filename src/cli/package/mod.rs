@@ -1,13 +1,17 @@
 //! `fleetpack package …`: fetch, verify, build, one file after the other.
 
 mod anchor;
+mod applicable;
 mod args;
 mod build;
+mod naming;
 mod options;
 mod scripts;
+mod summary;
 
 pub use args::Args;
 pub use build::{Built, build};
+pub use naming::Naming;
 pub use options::{Options, Place};
 
 use super::{CliError, Printer, Surroundings};
@@ -15,8 +19,12 @@ use super::{CliError, Printer, Surroundings};
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let options = Options::resolve(args, surroundings, printer)?;
-    for built in build(&options, surroundings, printer)? {
+    let installers = build(&options, surroundings, printer)?;
+    for built in &installers {
         printer.result(built.path.display().to_string())?;
+    }
+    for line in summary::lines(&installers) {
+        printer.note(line);
     }
     if options.config.enrollment.is_some() {
         printer.note("The installers hold the enroll secret; keep them where only hosts get them");

@@ -8,11 +8,13 @@ use zeroize::Zeroizing;
 
 use super::anchor;
 use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
+use super::naming::Naming;
 use super::scripts::Scripts;
 use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret};
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::fs;
 use crate::install::{Arch, Os};
+use crate::package::rpm::{self, Rpm, SigningKey};
 use crate::package::{Compression, Format};
 use crate::store::tls::{self, ClientIdentity, TrustedRoots};
 use crate::store::{HttpOptions, StoreError};
@@ -30,6 +32,10 @@ pub struct Options {
     pub installers: Vec<(Format, Arch)>,
     /// Where the files go.
     pub place: Place,
+    /// What the files are called in a folder.
+    pub naming: Naming,
+    /// The builder of rpm files, with the key that signs them.
+    pub rpm: Rpm,
     /// Payload compression, if not the format's own.
     pub compression: Option<Compression>,
     /// Seconds since 1970 in the packages.
@@ -77,6 +83,8 @@ impl Options {
         let source = args.updates.update_url.clone();
         let update_url = agent_update_url(&args.updates, printer)?;
         let compression = args.output.compression;
+        let naming = args.output.outname.clone().unwrap_or_default();
+        let rpm = rpm(args.output.rpm_signing_key.as_deref(), surroundings)?;
         let scripts = args.scripts.read()?;
         let config = config(args, update_url)?;
         config.check()?;
@@ -85,6 +93,8 @@ impl Options {
             scripts,
             installers,
             place,
+            naming,
+            rpm,
             compression,
             epoch,
             anchor,
@@ -174,6 +184,18 @@ fn place(args: &Args, installers: &[(Format, Arch)]) -> Result<Place, CliError> 
             format!("--outfile fleet-osquery{extension}"),
         )),
     }
+}
+
+/// The builder of rpm files; a key is opened and tried at once.
+fn rpm(key: Option<&Path>, surroundings: &Surroundings) -> Result<Rpm, CliError> {
+    let Some(key) = key else {
+        return Ok(Rpm::unsigned());
+    };
+    let bytes = Zeroizing::new(read_file(key)?);
+    let passphrase = surroundings.secret(rpm::PASSPHRASE_VARIABLE);
+    let now = u64::try_from(surroundings.now.as_second()).unwrap_or(0);
+    let passphrase = passphrase.as_ref().map(|p| p.as_str());
+    Ok(Rpm::signed_by(SigningKey::open(&bytes, passphrase, now)?))
 }
 
 /// Where hosts update from: a folder is told to them as a `file` URL, with a warning.

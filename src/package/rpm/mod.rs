@@ -52,6 +52,11 @@ impl Rpm {
         Self { signing_key: None }
     }
 
+    /// Whether there is a key.
+    pub fn signs(&self) -> bool {
+        self.signing_key.is_some()
+    }
+
     /// A builder that signs.
     pub fn signed_by(key: SigningKey) -> Self {
         Self {
