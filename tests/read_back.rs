@@ -133,7 +133,7 @@ fn build(
     tree: &Tree,
     compression: Option<Compression>,
 ) -> Option<PathBuf> {
-    let writer = builder(format)?;
+    let writer = builder(format);
     let compressor = Compressor::new(NonZeroUsize::new(2).unwrap()).unwrap();
     let context = BuildContext {
         compressor: &compressor,
