@@ -67,7 +67,8 @@ impl AtomicFile {
             .prefix(&temporary_prefix(target))
             .permissions(std::fs::Permissions::from_mode(0o600))
             .tempfile_in(folder_of(target))
-            .map_err(|e| naming(e, "create a file in", folder_of(target)))?;
+            // `tempfile` adds the temporary name, which says nothing to anybody.
+            .map_err(|e| naming(e.kind().into(), "create a file in", folder_of(target)))?;
         Ok(Self {
             temporary,
             target: target.to_owned(),

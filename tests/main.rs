@@ -12,6 +12,7 @@
 )]
 
 mod arch;
+mod bad_input;
 mod deb;
 mod documents;
 mod foreign_packages;
@@ -22,6 +23,7 @@ mod linux_rpm;
 mod msi;
 mod pkg;
 mod read_back;
+mod readme;
 mod rpm;
 mod rpm_signing;
 mod tuf_peers;
@@ -31,6 +33,7 @@ fn main() -> std::process::ExitCode {
     harness::run([
         // One line each.
         arch::trials(),
+        bad_input::trials(),
         deb::trials(),
         documents::trials(),
         foreign_packages::trials(),
@@ -39,10 +42,11 @@ fn main() -> std::process::ExitCode {
         linux_rpm::trials(),
         msi::trials(),
         pkg::trials(),
+        read_back::trials(),
+        readme::trials(),
         rpm::trials(),
+        rpm_signing::trials(),
         tuf_peers::trials(),
         updates::trials(),
-        read_back::trials(),
-        rpm_signing::trials(),
     ])
 }

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, ArchiveError, Limits};
+use super::component::{Component, Platform, Target};
 use super::sniff::{self, Kind};
 use crate::hint::Hint;
 use crate::install::{Arch, Os};
@@ -75,12 +76,27 @@ pub enum ReleaseError {
         #[source]
         source: ArchiveError,
     },
+    /// An archive without the program that agents start.
+    #[error("the archive {} does not hold {program}, which agents start", path.display())]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// Path of the program in it.
+        program: &'static str,
+    },
 }
 
 impl Hint for ReleaseError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Archive { source, .. } => source.hint(),
+            Self::Incomplete { path, program } => {
+                let folder = program.split('/').next().unwrap_or_default();
+                let archive = path.file_name().unwrap_or_default().display();
+                Some(format!(
+                    "tar --format=ustar --no-xattrs -chzf {archive} '{folder}'"
+                ))
+            }
             Self::Platform { kind, .. } => Some(match kind {
                 Kind::Program {
                     os: Os::Linux,
@@ -176,15 +192,39 @@ impl Release {
     fn check_archive(&self, mut file: File) -> Result<(), ReleaseError> {
         use std::io::Seek as _;
         file.rewind().map_err(read_error(&self.file))?;
+        let program = self.program_of_archive();
+        let mut missing = program;
         archive::walk(
             std::io::BufReader::with_capacity(1 << 17, file),
             Limits::default(),
-            |_, _| Ok::<(), ArchiveError>(()),
+            |member, _| {
+                missing = missing.filter(|name| member.len.is_none() || member.path != *name);
+                Ok::<(), ArchiveError>(())
+            },
         )
         .map_err(|source| ReleaseError::Archive {
             path: self.file.clone(),
             source,
-        })
+        })?;
+        match missing {
+            None => Ok(()),
+            Some(program) => Err(ReleaseError::Incomplete {
+                path: self.file.clone(),
+                program,
+            }),
+        }
+    }
+
+    /// What agents start out of the archive, if it is one of fleetd's own.
+    fn program_of_archive(&self) -> Option<&'static str> {
+        let targets = Component::ALL
+            .into_iter()
+            .flat_map(|component| Platform::ALL.map(|platform| Target::of(component, platform)));
+        targets
+            .filter(|target| {
+                target.component.word() == self.name && target.platform == self.platform
+            })
+            .find_map(|target| target.unpacked)
     }
 }
 

@@ -372,6 +372,12 @@ impl TreeState {
         Self(entries)
     }
 
+    /// The same without a name and what lies below it.
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|path, _| !path.starts_with(name));
+        self
+    }
+
     /// Names below the folder, sorted.
     pub fn names(&self) -> impl Iterator<Item = &Path> {
         self.0.keys().map(PathBuf::as_path)

@@ -82,13 +82,20 @@ fn check_place(place: &Place) -> Result<(), CliError> {
         Place::Folder(folder) => folder.as_path(),
         Place::File(file) => file.parent().unwrap_or(Path::new(".")),
     };
-    match folder.as_os_str().is_empty() || folder.is_dir() {
-        true => Ok(()),
-        false => Err(CliError::usage(
-            format!("the output folder {} does not exist", folder.display()),
-            format!("mkdir -p {}", folder.display()),
-        )),
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
     }
+    let shown = folder.display();
+    Err(match folder.exists() {
+        true => CliError::Usage {
+            message: format!("cannot write into {shown}: it is no folder"),
+            hint: None,
+        },
+        false => CliError::usage(
+            format!("the output folder {shown} does not exist"),
+            format!("mkdir -p {shown}"),
+        ),
+    })
 }
 
 fn fetch_all(

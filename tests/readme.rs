@@ -1,0 +1,174 @@
+//! The README, followed word by word: every command in it is run here, or by whom else it is
+//! run is said here.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Trial;
+
+use crate::harness::server::{Server, free_port};
+use crate::harness::{Scratch, trial, trial_needing};
+
+const README: &str = include_str!("../README.md");
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("readme/every_block_is_known", every_block_is_known),
+        trial_needing(
+            "readme/self_hosting",
+            &["bash", "curl", "python3", "nginx", "dpkg-deb"],
+            self_hosting,
+        ),
+    ]
+}
+
+/// What is done with a block of the README.
+#[derive(Debug, PartialEq, Eq)]
+enum Use {
+    /// Part of the walk, run in one shell from top to bottom.
+    Walk,
+    /// A web server in the walk: runs until the walk ends.
+    Serve,
+    /// nginx' settings.
+    Nginx,
+    /// A line for cron.
+    Cron,
+    /// `.ci/run` does it, or a person with time.
+    Elsewhere,
+    /// An explanation.
+    Picture,
+}
+
+fn blocks() -> Vec<(Use, &'static str)> {
+    let mut parts = README.split("```");
+    let mut found = Vec::new();
+    while let (Some(_), Some(block)) = (parts.next(), parts.next()) {
+        let (language, text) = block.split_once('\n').unwrap();
+        let used = match (language, text.split_whitespace().next()) {
+            ("text", _) => Use::Picture,
+            ("nginx", _) => Use::Nginx,
+            ("cron", _) => Use::Cron,
+            ("sh", Some("cargo" | "sudo")) => Use::Elsewhere,
+            ("sh", Some("python3")) => Use::Serve,
+            ("sh", Some("export" | "mkdir" | "fleetpack")) => Use::Walk,
+            unknown => panic!("nobody runs this block: {unknown:?}\n{text}"),
+        };
+        found.push((used, text));
+    }
+    found
+}
+
+fn every_block_is_known() {
+    let blocks = blocks();
+    for (used, least) in [
+        (Use::Walk, 5),
+        (Use::Serve, 1),
+        (Use::Nginx, 1),
+        (Use::Cron, 1),
+    ] {
+        let count = blocks.iter().filter(|(u, _)| *u == used).count();
+        assert!(count >= least, "{count} blocks of {used:?}");
+    }
+    let run = include_str!("../.ci/run");
+    for line in ["cargo run --release", "quickstart", "cargo test"] {
+        assert!(run.contains(line), ".ci/run does not: {line}");
+    }
+}
+
+/// One shell follows the walk; the port is a free one, and the programs are stand-ins.
+fn self_hosting() {
+    let scratch = Scratch::new();
+    for name in ["orbit", "osqueryd"] {
+        scratch.write_program(name, "#!/bin/sh\nexit 0\n");
+    }
+    let fleetpack = scratch.join("bin");
+    std::fs::create_dir(&fleetpack).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_fleetpack"));
+    std::os::unix::fs::symlink(program, fleetpack.join("fleetpack")).unwrap();
+    let path = format!("{}:{}", fleetpack.display(), crate::harness::tools::PATH);
+
+    let script = walk(free_port());
+    scratch
+        .tool("bash", ["-euxc", &script])
+        .env("PATH", &path)
+        .ok();
+    let installer = installer_of(&script);
+    let shown = scratch.tool("dpkg-deb", ["--info", &installer]).ok();
+    shown.prints("fleet-osquery");
+
+    let served = scratch.join("updates/repository");
+    for (_, text) in blocks().iter().filter(|(used, _)| *used == Use::Nginx) {
+        let root = PathBuf::from("/srv/fleet/updates/repository");
+        assert!(text.contains(root.to_str().unwrap()));
+        let text = text.replace(root.to_str().unwrap(), served.to_str().unwrap());
+        let server = Server::nginx_with(&scratch, &text);
+        let package = package_command().replace("http://127.0.0.1:8085", &server.url);
+        scratch
+            .tool("bash", ["-euxc", &package])
+            .env("FLEETPACK_ENROLL_SECRET", "made-up")
+            .env("PATH", &path)
+            .ok();
+    }
+    for (_, text) in blocks().iter().filter(|(used, _)| *used == Use::Cron) {
+        by_cron(&scratch, text, &path);
+    }
+}
+
+/// The walk as one script. The server is ended by its process id.
+fn walk(port: u16) -> String {
+    let mut script = String::new();
+    for (used, text) in blocks() {
+        match used {
+            Use::Walk => script += text,
+            Use::Serve => {
+                script += &format!(
+                    "{} & server=$!\ntrap 'kill $server' EXIT\n\
+                     until curl -s http://127.0.0.1:8085/ >/dev/null; do sleep 0.1; done\n",
+                    text.trim_end()
+                );
+            }
+            _ => {}
+        }
+    }
+    script.replace("8085", &port.to_string())
+}
+
+fn package_command() -> &'static str {
+    let (_, text) = blocks()
+        .into_iter()
+        .rfind(|(used, text)| *used == Use::Walk && text.contains("fleetpack package"))
+        .unwrap();
+    &text[text.find("fleetpack package").unwrap()..]
+}
+
+/// The file that the README installs next is the one that was made.
+fn installer_of(script: &str) -> String {
+    assert!(script.contains("fleetpack package --type deb"));
+    let (_, rest) = README.split_once("apt install ./").unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+/// The command of a crontab line, as its user, with the paths of the scratch folder.
+fn by_cron(scratch: &Scratch, line: &str, path: &str) {
+    let command = line
+        .split_whitespace()
+        .skip(6)
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(command.contains("fleetpack updates timestamp"), "{line}");
+    scratch.write(
+        "timestamp.env",
+        "export FLEET_TIMESTAMP_PASSPHRASE='four'\n",
+    );
+    let folder = scratch.join("updates");
+    let command = command
+        .replace(
+            "/etc/fleetpack/timestamp.env",
+            scratch.join("timestamp.env").to_str().unwrap(),
+        )
+        .replace("/srv/fleet/updates", folder.to_str().unwrap());
+    let before = scratch.read("updates/repository/timestamp.json");
+    // What cron gives a command: a short search path, no passphrases.
+    scratch.tool("sh", ["-c", &command]).env("PATH", path).ok();
+    assert_ne!(before, scratch.read("updates/repository/timestamp.json"));
+}
