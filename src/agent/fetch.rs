@@ -128,7 +128,8 @@ fn program(
     digests: &Digests,
 ) -> Result<Program, FetchError> {
     let name = target.name(channel);
-    let custom = client.target(&name)?.custom.as_ref();
+    let listed = client.target(&name)?;
+    let custom = listed.custom.as_ref();
     let version = custom.and_then(|custom| custom.get("version")?.as_str().map(str::to_owned));
     let unpacked = match target.unpacked {
         None => Vec::new(),

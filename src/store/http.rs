@@ -82,7 +82,20 @@ impl Store for Http {
             .filter(|name| is_inside(name))
             .and_then(|name| self.url_of(name))
             .ok_or_else(bad_name)?;
-        let shown = shown(&url);
+        self.get(&url, offset)
+    }
+
+    fn open_quoted(&self, quoted: &str) -> Result<Blob, StoreError> {
+        let mut url = self.base.clone();
+        let folder = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{folder}/{quoted}"));
+        self.get(&url, 0)
+    }
+}
+
+impl Http {
+    fn get(&self, url: &Url, offset: u64) -> Result<Blob, StoreError> {
+        let shown = shown(url);
         let mut request = self.agent.get(url.as_str());
         if offset > 0 {
             request = request.header("Range", format!("bytes={offset}-"));

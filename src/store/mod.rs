@@ -33,6 +33,14 @@ pub trait Store: Send + Sync {
 
     /// Opens `name`, from byte `offset` on where the source can (see [`Blob::offset`]).
     fn open(&self, name: &str, offset: u64) -> Result<Blob, StoreError>;
+
+    /// Opens a file that lies in the folder itself and whose name may hold any character,
+    /// such as metadata of a role with a slash in its name. `quoted` is that name with
+    /// everything but letters, digits and `-._~` as `%XX`; it is what such a file is called
+    /// on a disk.
+    fn open_quoted(&self, quoted: &str) -> Result<Blob, StoreError> {
+        self.open(quoted, 0)
+    }
 }
 
 /// Opens what a person typed: `https://…`, `http://…`, `file://…`, or a folder.

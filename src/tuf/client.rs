@@ -4,18 +4,21 @@
 //! downloads of targets resume where they broke off while being hashed in one pass. Time,
 //! waiting and the place of its memory come in as arguments; nothing here prints.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp as Instant;
 
+use super::delegation::{Delegated, VISITED_LIMIT, roles_for};
 use super::hashes::{Digests, HashMismatch, Hasher};
-use super::metadata::{MetaFile, Role, TargetFile};
-use super::state::State;
+use super::metadata::{MetaFile, Role, TargetFile, Targets};
+use super::state::{State, quoted};
 use super::trusted::{
     Accepted, Expiry, Rejected, Roots, Snapshots, Timestamps, TopTargets, Trusted,
 };
@@ -177,6 +180,7 @@ pub struct Client {
     state: Option<State>,
     options: Options,
     trusted: Option<Trusted>,
+    expiry: Expiry,
 }
 
 impl Client {
@@ -194,6 +198,7 @@ impl Client {
             state,
             options,
             trusted: None,
+            expiry: Expiry::Ignored,
         }
     }
 
@@ -210,7 +215,8 @@ impl Client {
 
     /// Follows the repository to its newest state (TUF 5.1 to 5.6).
     pub fn refresh(&mut self, now: Instant) -> Result<&Trusted, ClientError> {
-        let timestamps = self.update_root(Expiry::At(now))?;
+        self.expiry = Expiry::At(now);
+        let timestamps = self.update_root(self.expiry)?;
         let snapshots = self.update_timestamp(timestamps)?;
         let targets = self.update_snapshot(snapshots)?;
         let trusted = self.update_targets(targets)?;
@@ -305,18 +311,73 @@ impl Client {
     }
 
     /// What the repository says of a target.
-    pub fn target(&self, name: &str) -> Result<&TargetFile, ClientError> {
-        let trusted = self.trusted.as_ref().ok_or(ClientError::NotRefreshed)?;
-        let found = trusted.targets().signed.targets.get(name);
-        found.ok_or_else(|| ClientError::NoTarget {
+    pub fn target(&self, name: &str) -> Result<TargetFile, ClientError> {
+        self.find(name)?.ok_or_else(|| ClientError::NoTarget {
             place: self.store.describe(),
             name: name.to_owned(),
         })
     }
 
+    /// Looks for a target, in the top-level document and then in delegated roles, each
+    /// before its own delegates and in the order of its delegator (TUF 5.6.7).
+    pub fn find(&self, name: &str) -> Result<Option<TargetFile>, ClientError> {
+        let trusted = self.trusted.as_ref().ok_or(ClientError::NotRefreshed)?;
+        if let Some(found) = trusted.targets().signed.targets.get(name) {
+            return Ok(Some(found.clone()));
+        }
+        let mut visited = BTreeSet::new();
+        let top = Rc::new(trusted.targets().signed.clone());
+        // Those to visit, the next one last.
+        let mut waiting = children(&top, name);
+        while let Some((delegator, role)) = waiting.pop() {
+            // TUF 5.6.7.1 cycles and endless delegations.
+            if !visited.insert(role.name.clone()) {
+                continue;
+            }
+            if visited.len() >= VISITED_LIMIT {
+                return Ok(None);
+            }
+            let document = self.delegated(trusted, &delegator, &role)?;
+            if let Some(found) = document.targets.get(name) {
+                return Ok(Some(found.clone()));
+            }
+            let next = children(&Rc::new(document), name);
+            if next.iter().any(|(_, role)| role.terminating) {
+                waiting.clear();
+            }
+            waiting.extend(next);
+        }
+        Ok(None)
+    }
+
+    // A delegated role's document, from what is kept or fetched, judged for this delegator.
+    fn delegated(
+        &self,
+        trusted: &Trusted,
+        delegator: &Targets,
+        role: &Child,
+    ) -> Result<Targets, ClientError> {
+        let asked = role.as_delegated();
+        let judge = |bytes: &[u8]| trusted.delegated(delegator, &asked, bytes, self.expiry);
+        let kept = self.with_state(|state| state.read(&role.name, TARGETS_LIMIT))?;
+        if let Some(document) = kept.flatten().and_then(|bytes| judge(&bytes).ok()) {
+            return Ok(document.signed);
+        }
+        let wanted = trusted.wanted(&role.name).map_err(|e| self.rejected(e))?;
+        let quoted = quoted(&role.name);
+        let file = match trusted.root().signed.consistent_snapshot {
+            true => format!("{}.{quoted}.json", wanted.version),
+            false => format!("{quoted}.json"),
+        };
+        let bytes = self.fetch(&file, limit(wanted, TARGETS_LIMIT))?;
+        let document = judge(&bytes).map_err(|e| self.rejected(e))?;
+        self.with_state(|state| state.write(&role.name, &bytes))?;
+        Ok(document.signed)
+    }
+
     /// Downloads a target into `file`, from its beginning on, and verifies it (TUF 5.7).
     pub fn download(&self, name: &str, file: &mut File) -> Result<Digests, ClientError> {
-        let target = self.target(name)?.clone();
+        let target = self.target(name)?;
         self.download_as(name, &target, file)
     }
 
@@ -430,7 +491,7 @@ impl Client {
 
     fn fetch(&self, file: &str, limit: u64) -> Result<Vec<u8>, ClientError> {
         self.retrying(file, |received| {
-            let blob = self.store.open(file, 0)?;
+            let blob = self.store.open_quoted(file)?;
             let too_large = || {
                 Attempt::Fatal(ClientError::TooLarge {
                     document: file.to_owned(),
@@ -482,16 +543,17 @@ impl Client {
     }
 
     fn kept(&self, role: Role, limit: u64) -> Result<Option<Vec<u8>>, ClientError> {
-        self.with_state(|state| state.read(role, limit))
+        self.with_state(|state| state.read(role.name(), limit))
             .map(Option::flatten)
     }
 
     fn keep(&self, role: Role, bytes: &[u8]) -> Result<(), ClientError> {
-        self.with_state(|state| state.write(role, bytes)).map(drop)
+        self.with_state(|state| state.write(role.name(), bytes))
+            .map(drop)
     }
 
     fn forget(&self, role: Role) -> Result<(), ClientError> {
-        self.with_state(|state| state.forget(role)).map(drop)
+        self.with_state(|state| state.forget(role.name())).map(drop)
     }
 
     fn with_state<T>(
@@ -506,6 +568,43 @@ impl Client {
             source,
         })
     }
+}
+
+// A delegated role of a name, detached from its delegator's document.
+struct Child {
+    name: String,
+    keyids: Vec<String>,
+    threshold: u64,
+    terminating: bool,
+}
+
+impl Child {
+    fn as_delegated(&self) -> Delegated<'_> {
+        Delegated {
+            name: self.name.clone(),
+            keyids: &self.keyids,
+            threshold: self.threshold,
+            terminating: self.terminating,
+        }
+    }
+}
+
+// The roles that a document trusts for a name, the first one last.
+fn children(document: &Rc<Targets>, name: &str) -> Vec<(Rc<Targets>, Child)> {
+    let roles = document.delegations.iter().flat_map(|d| roles_for(d, name));
+    let mut children: Vec<_> = roles
+        .map(|role| {
+            let child = Child {
+                keyids: role.keyids.to_vec(),
+                name: role.name,
+                threshold: role.threshold,
+                terminating: role.terminating,
+            };
+            (document.clone(), child)
+        })
+        .collect();
+    children.reverse();
+    children
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -99,6 +99,10 @@ pub trait Metadata: Serialize + DeserializeOwned + Clone {
     fn common(&self) -> &Common;
     /// The common fields, to be changed.
     fn common_mut(&mut self) -> &mut Common;
+    /// What the form alone does not rule out.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// The fields at the head of every document.
@@ -321,7 +325,7 @@ pub struct SuccinctRoles {
 }
 
 macro_rules! metadata {
-    ($($kind:ident),*) => {$(
+    ($($kind:ident $({$validate:item})?),*) => {$(
         impl Metadata for $kind {
             const ROLE: Role = Role::$kind;
             fn common(&self) -> &Common {
@@ -330,10 +334,20 @@ macro_rules! metadata {
             fn common_mut(&mut self) -> &mut Common {
                 &mut self.common
             }
+            $($validate)?
         }
     )*};
 }
-metadata!(Root, Targets, Snapshot, Timestamp);
+metadata!(
+    Root,
+    Targets {
+        fn validate(&self) -> Result<(), String> {
+            self.delegations.as_ref().map_or(Ok(()), super::delegation::validate)
+        }
+    },
+    Snapshot,
+    Timestamp
+);
 
 /// A signature by a key (TUF 4.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -454,6 +468,10 @@ fn typed<T: Metadata>(value: Value) -> Result<T, MetadataError> {
     let signed: T = serde_json::from_value(value).map_err(|source| MetadataError::Form {
         role: T::ROLE,
         source,
+    })?;
+    signed.validate().map_err(|sentence| MetadataError::Form {
+        role: T::ROLE,
+        source: de::Error::custom(sentence),
     })?;
     let spec = &signed.common().spec_version;
     match spec == "1" || spec.starts_with("1.") {

@@ -7,6 +7,7 @@
 //! Specification: <https://theupdateframework.github.io/specification/v1.0.34/>.
 
 pub mod client;
+pub mod delegation;
 pub mod hashes;
 pub mod json;
 pub mod key;
@@ -17,6 +18,11 @@ pub mod repository;
 pub mod state;
 pub mod time;
 pub mod trusted;
+
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod simulator;
 
 /// The edition of the specification that is followed.
 pub const SPEC_VERSION: &str = "1.0.34";

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 
-use super::metadata::Role;
-
 /// A client's memory.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -40,21 +38,40 @@ impl State {
     }
 
     /// A kept document; one larger than `limit` is as good as none.
-    pub fn read(&self, role: Role, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        match crate::fs::read_limited(&self.folder.join(role.file()), limit) {
+    pub fn read(&self, role: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        match crate::fs::read_limited(&self.file(role), limit) {
             Err(e) if e.kind() == io::ErrorKind::FileTooLarge => Ok(None),
             read => read,
         }
     }
 
     /// Keeps a document.
-    pub fn write(&self, role: Role, bytes: &[u8]) -> io::Result<()> {
+    pub fn write(&self, role: &str, bytes: &[u8]) -> io::Result<()> {
         crate::fs::create_folders(&self.folder, 0o755)?;
-        crate::fs::write_atomic(&self.folder.join(role.file()), bytes, 0o644)
+        crate::fs::write_atomic(&self.file(role), bytes, 0o644)
     }
 
     /// Forgets a document.
-    pub fn forget(&self, role: Role) -> io::Result<()> {
-        crate::fs::remove(&self.folder.join(role.file()))
+    pub fn forget(&self, role: &str) -> io::Result<()> {
+        crate::fs::remove(&self.file(role))
     }
+
+    fn file(&self, role: &str) -> PathBuf {
+        self.folder.join(format!("{}.json", quoted(role)))
+    }
+}
+
+/// A role's name as a file name and as one part of a URL: every byte but letters, digits and
+/// `-._~` as `%XX` (RFC 3986 §2.1), as python-tuf does.
+pub fn quoted(role: &str) -> String {
+    let mut out = String::new();
+    for byte in role.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }

@@ -7,6 +7,7 @@
 
 use jiff::Timestamp as Instant;
 
+use super::delegation::Delegated;
 use super::hashes::{Digests, HashMismatch};
 use super::key::Key;
 use super::metadata::{
@@ -617,6 +618,54 @@ impl Trusted {
     /// The top-level targets document.
     pub fn targets(&self) -> &Signed<Targets> {
         &self.targets
+    }
+
+    /// What the snapshot says of a delegated role's document.
+    pub fn wanted(&self, role: &str) -> Result<&MetaFile, Rejected> {
+        entry(
+            "snapshot.json",
+            &self.snapshot.signed.meta,
+            &format!("{role}.json"),
+        )
+    }
+
+    /// Judges a delegated role's document by the keys that `delegator` gives it (TUF 5.6.7).
+    /// The verdict holds for this delegator alone: another may give the role other keys.
+    pub fn delegated(
+        &self,
+        delegator: &Targets,
+        role: &Delegated<'_>,
+        bytes: &[u8],
+        expiry: Expiry,
+    ) -> Result<Signed<Targets>, Rejected> {
+        let file = format!("{}.json", role.name);
+        let wanted = self.wanted(&role.name)?;
+        // TUF 5.6.2 mix-and-match: the bytes that the snapshot names.
+        check_bytes(&file, bytes, wanted)?;
+        let document: Signed<Targets> = parse(&file, bytes)?;
+        // TUF 5.6.3 arbitrary software.
+        let none = BTreeMap::new();
+        let keys = delegator.delegations.as_ref().map_or(&none, |d| &d.keys);
+        let have = valid_signatures(
+            keys,
+            role.keyids,
+            document.canonical(),
+            document.signatures(),
+        );
+        if have < role.threshold {
+            return Err(Rejected::Threshold {
+                document: file,
+                role: role.name.clone(),
+                have,
+                need: role.threshold,
+                root: self.root.version(),
+            });
+        }
+        // TUF 5.6.4 mix-and-match: the version that the snapshot names.
+        check_version(&file, document.version(), wanted.version)?;
+        // TUF 5.6.5 freeze.
+        check_expiry(&file, document.expires(), expiry)?;
+        Ok(document)
     }
 
     /// The bytes of a role's document.
