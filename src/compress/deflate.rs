@@ -105,6 +105,7 @@ pub(super) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
 /// A reader of bits, least significant first. At least 56 bits are at hand after a refill;
 /// beyond the end of the stream they are zeros, which [`Bits::check`] notices.
+#[derive(Clone, Copy)]
 struct Bits<'a> {
     data: &'a [u8],
     next: usize,
@@ -274,8 +275,11 @@ fn read_lengths(
     let mut at = 0;
     while at < lengths.len() {
         bits.refill()?;
-        let entry = code.find(bits)?;
-        bits.skip(entry.code_bits());
+        let entry = code.first(bits);
+        if entry.is_special() {
+            return Err(DeflateError::Code);
+        }
+        bits.skip(entry.bits());
         let previous = at.checked_sub(1).map(|before| lengths[before]);
         let (value, times) = match entry.base() {
             16 => (
@@ -295,34 +299,52 @@ fn read_lengths(
 
 /// Walks over the symbols of one block.
 fn symbols(bits: &mut Bits<'_>, tables: &Tables, raw: &mut u64) -> Result<(), DeflateError> {
+    // Copies, so that they stay in registers.
+    let mut b = *bits;
     let mut out = *raw;
     loop {
-        bits.refill()?;
-        let mut entry = tables.literals.find(bits)?;
-        // Three literals of at most 15 bits are at hand after one refill.
-        for _ in 0..2 {
-            if !entry.is_literal() {
-                break;
-            }
-            out += 1;
-            bits.skip(entry.code_bits());
-            entry = tables.literals.find(bits)?;
-        }
+        b.refill()?;
+        let mut entry = tables.literals.first(&b);
+        // Of one refill there is enough for three literals.
         if entry.is_literal() {
             out += 1;
-            bits.skip(entry.code_bits());
-            continue;
+            b.skip(entry.bits());
+            entry = tables.literals.first(&b);
+            if entry.is_literal() {
+                out += 1;
+                b.skip(entry.bits());
+                entry = tables.literals.first(&b);
+                if entry.is_literal() {
+                    out += 1;
+                    b.skip(entry.bits());
+                    continue;
+                }
+            }
+            b.refill()?;
         }
-        bits.skip(entry.code_bits());
-        if entry.is_end() {
-            *raw = out;
-            return Ok(());
+        if entry.is_special() {
+            entry = tables.literals.second(entry, &b)?;
+            if entry.is_literal() {
+                out += 1;
+                b.skip(entry.bits());
+                continue;
+            }
+            if entry.is_end() {
+                b.skip(entry.bits());
+                *raw = out;
+                *bits = b;
+                return Ok(());
+            }
         }
-        bits.refill()?;
-        let length = entry.base() + bits.take(entry.extra_bits());
-        let entry = tables.distances.find(bits)?;
-        bits.skip(entry.code_bits());
-        let distance = entry.base() + bits.take(entry.extra_bits());
+        // Length and distance with their extra bits are 48 bits at most.
+        let length = entry.value(&b);
+        b.skip(entry.bits());
+        let mut entry = tables.distances.first(&b);
+        if entry.is_special() {
+            entry = tables.distances.second(entry, &b)?;
+        }
+        let distance = entry.value(&b);
+        b.skip(entry.bits());
         if u64::from(distance) > out {
             return Err(DeflateError::Distance);
         }
@@ -334,40 +356,56 @@ fn symbols(bits: &mut Bits<'_>, tables: &Tables, raw: &mut u64) -> Result<(), De
 ///
 /// | bits | for a symbol | for a second table |
 /// | --- | --- | --- |
-/// | 0..4 | length of the code | bits of its index |
-/// | 4..8 | extra bits (0 to 13) | |
-/// | 8 | literal | |
-/// | 9 | end of block | |
-/// | 10 | | set |
+/// | 0..5 | length of the code and its extra bits (1 to 28) | bits of its index |
+/// | 5..9 | extra bits (0 to 13) | |
+/// | 9 | literal | |
+/// | 10 | end of block | |
+/// | 11 | | set |
+/// | 12 | end of block | set |
 /// | 16.. | base value | offset |
 ///
-/// Zero stands for no code at all.
-#[derive(Clone, Copy, Default)]
+/// A row that stands for no code at all has bit 12 alone.
+#[derive(Clone, Copy)]
 struct Entry(u32);
 
 impl Entry {
-    const LITERAL: u32 = 1 << 8;
-    const END: u32 = 1 << 9;
-    const SECOND: u32 = 1 << 10;
+    const LITERAL: u32 = 1 << 9;
+    const END: u32 = 1 << 10;
+    const SECOND: u32 = 1 << 11;
+    /// Whatever is neither a literal nor a length or distance.
+    const SPECIAL: u32 = 1 << 12;
+    const NONE: Self = Self(Self::SPECIAL);
 
     fn new(base: u32, extra: u32) -> Self {
-        Self(base << 16 | extra << 4)
+        Self(base << 16 | extra << 5 | extra)
     }
 
-    fn code_bits(self) -> u32 {
-        self.0 & 15
+    /// Bits of the code and its extra bits.
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0 & 31
     }
 
-    fn extra_bits(self) -> u32 {
-        self.0 >> 4 & 15
+    /// Base value and extra bits, which lie behind the code.
+    #[inline(always)]
+    fn value(self, bits: &Bits<'_>) -> u32 {
+        let extra = self.0 >> 5 & 15;
+        let code = self.bits() - extra;
+        (self.0 >> 16) + ((bits.buffer >> code) as u32 & ((1 << extra) - 1))
     }
 
     fn base(self) -> u32 {
         self.0 >> 16
     }
 
+    #[inline(always)]
     fn is_literal(self) -> bool {
         self.0 & Self::LITERAL != 0
+    }
+
+    #[inline(always)]
+    fn is_special(self) -> bool {
+        self.0 & Self::SPECIAL != 0
     }
 
     fn is_end(self) -> bool {
@@ -383,7 +421,7 @@ impl Entry {
 fn literal(symbol: usize) -> Entry {
     match symbol {
         0..=255 => Entry(Entry::new(1, 0).0 | Entry::LITERAL),
-        256 => Entry(Entry::END),
+        256 => Entry(Entry::END | Entry::SPECIAL),
         257..=264 => Entry::new(symbol as u32 - 254, 0),
         265..=284 => {
             let extra = (symbol as u32 - 261) / 4;
@@ -391,7 +429,7 @@ fn literal(symbol: usize) -> Entry {
             Entry::new(((4 + step) << extra) + 3, extra)
         }
         285 => Entry::new(258, 0),
-        _ => Entry::default(),
+        _ => Entry::NONE,
     }
 }
 
@@ -403,28 +441,48 @@ fn distance(symbol: usize) -> Entry {
             let extra = symbol / 2 - 1;
             Entry::new(((2 + symbol % 2) << extra) + 1, extra)
         }
-        _ => Entry::default(),
+        _ => Entry::NONE,
     }
 }
 
 /// A Huffman code as lookup tables.
-#[derive(Default)]
 struct Code {
-    table: Vec<Entry>,
+    /// By the first bits of a code.
+    first: Box<[Entry; 1 << FIRST]>,
+    /// By the bits behind them, for codes that are longer.
+    second: Vec<Entry>,
+}
+
+impl Default for Code {
+    fn default() -> Self {
+        Self {
+            first: Box::new([Entry::NONE; 1 << FIRST]),
+            second: Vec::new(),
+        }
+    }
 }
 
 impl Code {
-    /// The entry of the next code, which is at hand in full.
+    /// The entry of the next code by its first bits.
     #[inline(always)]
-    fn find(&self, bits: &Bits<'_>) -> Result<Entry, DeflateError> {
-        let mut entry = self.table[bits.peek(FIRST) as usize];
-        if entry.is_second() {
-            let index = bits.peek(FIRST + entry.code_bits()) >> FIRST;
-            entry = self.table[(entry.base() + index) as usize];
+    fn first(&self, bits: &Bits<'_>) -> Entry {
+        self.first[bits.peek(FIRST) as usize]
+    }
+
+    /// The entry of a code that `first` has not decided.
+    #[inline(never)]
+    fn second(&self, first: Entry, bits: &Bits<'_>) -> Result<Entry, DeflateError> {
+        if first.is_end() {
+            return Ok(first);
         }
-        match entry.0 & 15 {
-            0 => Err(DeflateError::Code),
-            _ => Ok(entry),
+        if !first.is_second() {
+            return Err(DeflateError::Code);
+        }
+        let index = bits.peek(FIRST + first.bits()) >> FIRST;
+        let entry = self.second[(first.base() + index) as usize];
+        match entry.0 == Entry::NONE.0 {
+            true => Err(DeflateError::Code),
+            false => Ok(entry),
         }
     }
 
@@ -448,8 +506,8 @@ impl Code {
         for len in 1..=LONGEST {
             starts[len + 1] = (starts[len] + counts[len]) << 1;
         }
-        self.table.clear();
-        self.table.resize(1 << FIRST, Entry::default());
+        self.first.fill(Entry::NONE);
+        self.second.clear();
         self.reserve_second(lengths, starts);
         for (symbol, &len) in lengths.iter().enumerate().filter(|(_, len)| **len > 0) {
             let code = next_code(&mut starts, len);
@@ -463,42 +521,36 @@ impl Code {
         for &len in lengths.iter().filter(|len| **len > 0) {
             let code = next_code(&mut starts, len);
             if let Some(more) = u32::from(len).checked_sub(FIRST).filter(|more| *more > 0) {
-                let first = &mut self.table[(code & ((1 << FIRST) - 1)) as usize];
-                if first.code_bits() < more {
-                    *first = Entry(Entry::SECOND | more);
+                let first = &mut self.first[(code & ((1 << FIRST) - 1)) as usize];
+                if !first.is_second() || first.bits() < more {
+                    *first = Entry(Entry::SPECIAL | Entry::SECOND | more);
                 }
             }
         }
-        for first in 0..1 << FIRST {
-            let entry = self.table[first];
-            if entry.is_second() {
-                self.table[first].0 |= (self.table.len() as u32) << 16;
-                let end = self.table.len() + (1 << entry.code_bits());
-                self.table.resize(end, Entry::default());
-            }
+        for first in self.first.iter_mut().filter(|entry| entry.is_second()) {
+            first.0 |= (self.second.len() as u32) << 16;
+            let end = self.second.len() + (1 << first.bits());
+            self.second.resize(end, Entry::NONE);
         }
     }
 
     /// Writes a symbol's entry wherever its code is a prefix of the index.
     fn place(&mut self, code: u32, len: u32, meaning: Entry) {
-        if meaning.0 == 0 {
+        if meaning.0 == Entry::NONE.0 {
             return;
         }
-        let entry = Entry(meaning.0 | len);
-        if len <= FIRST {
-            let rows = self.table[..1 << FIRST].iter_mut();
-            rows.skip(code as usize)
-                .step_by(1 << len)
-                .for_each(|row| *row = entry);
-            return;
-        }
-        let first = self.table[(code & ((1 << FIRST) - 1)) as usize];
-        let start = first.base() as usize;
-        self.table[start..start + (1 << first.code_bits())]
-            .iter_mut()
-            .skip((code >> FIRST) as usize)
-            .step_by(1 << (len - FIRST))
-            .for_each(|row| *row = entry);
+        let entry = Entry(meaning.0 + len);
+        let (rows, code, len) = match len.checked_sub(FIRST) {
+            None | Some(0) => (&mut self.first[..], code, len),
+            Some(more) => {
+                let first = self.first[(code & ((1 << FIRST) - 1)) as usize];
+                let start = first.base() as usize;
+                let rows = &mut self.second[start..start + (1 << first.bits())];
+                (rows, code >> FIRST, more)
+            }
+        };
+        let rows = rows.iter_mut().skip(code as usize).step_by(1 << len);
+        rows.for_each(|row| *row = entry);
     }
 }
 

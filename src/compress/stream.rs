@@ -307,3 +307,14 @@ impl Write for Counted<'_> {
 fn write_error(source: io::Error) -> CompressError {
     CompressError::Write { source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trailer_has_the_length_modulo_4_gib() {
+        let trailer = gzip_trailer(0x0403_0201, (4 << 30) + 5);
+        assert_eq!(trailer, [3, 0, 1, 2, 3, 4, 5, 0, 0, 0]);
+    }
+}
