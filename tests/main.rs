@@ -21,6 +21,7 @@ mod harness_works;
 mod linux_deb;
 mod linux_rpm;
 mod msi;
+mod package_outputs;
 mod pkg;
 mod read_back;
 mod readme;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         linux_deb::trials(),
         linux_rpm::trials(),
         msi::trials(),
+        package_outputs::trials(),
         pkg::trials(),
         read_back::trials(),
         readme::trials(),

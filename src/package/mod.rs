@@ -123,6 +123,12 @@ pub trait Builder: Sync {
     /// The file's name when the user gives none.
     fn file_name(&self, identity: &Identity) -> String;
 
+    /// Refuses what the format cannot carry, as far as names and versions tell. A run of
+    /// several formats asks all of them before the first file is written.
+    fn check(&self, _identity: &Identity) -> Result<(), BuildError> {
+        Ok(())
+    }
+
     /// Writes the whole file.
     fn build(
         &self,

@@ -134,7 +134,9 @@ fn build_jobs(
     let compressor = Compressor::new(threads).map_err(crate::package::BuildError::from)?;
     let mut trees = Vec::new();
     for job in jobs {
-        trees.push(tree(job)?);
+        let tree = tree(job)?;
+        job.builder.check(&tree.identity)?;
+        trees.push(tree);
     }
     let installers: Vec<Installer<'_>> = jobs
         .iter()

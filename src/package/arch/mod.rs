@@ -41,14 +41,18 @@ impl Builder for PkgTarZst {
         )
     }
 
+    fn check(&self, identity: &Identity) -> Result<(), BuildError> {
+        // PKGBUILD(5), pkgver: no colon, slash, hyphen or whitespace.
+        distribution::check_version(identity, Format::PkgTarZst, "._+~^%@")
+    }
+
     fn build(
         &self,
         tree: &Tree,
         context: &BuildContext<'_>,
         out: &mut Output,
     ) -> Result<(), BuildError> {
-        // PKGBUILD(5), pkgver: no colon, slash, hyphen or whitespace.
-        distribution::check_version(&tree.identity, Format::PkgTarZst, "._+~^%@")?;
+        self.check(&tree.identity)?;
         let codec = codec(context.compression)?;
         let shared: Vec<Shared> = tree.entries.iter().filter_map(shared).collect();
         let digests = context.compressor.prepare(&shared, codec, Wanted::MD5)?;

@@ -29,13 +29,17 @@ impl Builder for Deb {
         format!("{}_{}_{arch}.deb", identity.name, identity.version)
     }
 
+    fn check(&self, identity: &Identity) -> Result<(), BuildError> {
+        control::check(identity)
+    }
+
     fn build(
         &self,
         tree: &Tree,
         context: &BuildContext<'_>,
         out: &mut Output,
     ) -> Result<(), BuildError> {
-        control::check(&tree.identity)?;
+        self.check(&tree.identity)?;
         let entries = entries(tree, context)?;
         let payload = Payload::of(context.compression);
         let sums = md5sums(&entries, context, payload.codec)?;

@@ -43,6 +43,10 @@ impl Builder for Msi {
         }
     }
 
+    fn check(&self, identity: &Identity) -> Result<(), BuildError> {
+        tables::product_version(&identity.version).map(|_| ())
+    }
+
     fn build(
         &self,
         tree: &Tree,

@@ -75,12 +75,18 @@ impl Builder for Rpm {
         )
     }
 
+    fn check(&self, identity: &Identity) -> Result<(), BuildError> {
+        // rpm 4.18, build/parsePreamble.c: what a version may hold; `-` separates the release.
+        distribution::check_version(identity, Format::Rpm, "._+~^%")
+    }
+
     fn build(
         &self,
         tree: &Tree,
         context: &BuildContext<'_>,
         out: &mut Output,
     ) -> Result<(), BuildError> {
+        self.check(&tree.identity)?;
         let package = Package::of(tree, context)?;
         let draft = package.header(&[0; 32]);
         out.append(&lead::lead(&package.nevr(), tree.identity.arch))?;
@@ -117,8 +123,6 @@ struct Package<'a> {
 
 impl<'a> Package<'a> {
     fn of(tree: &'a Tree, context: &BuildContext<'_>) -> Result<Self, BuildError> {
-        // rpm 4.18, build/parsePreamble.c: what a version may hold; `-` separates the release.
-        distribution::check_version(&tree.identity, Format::Rpm, "._+~^%")?;
         let bytes = tree.installed_bytes();
         if bytes > u64::from(u32::MAX) - OVERHEAD {
             return Err(unfit(&format!(
