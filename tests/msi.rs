@@ -8,6 +8,7 @@ mod bad_input;
 mod readers;
 mod sample;
 mod script;
+mod signing;
 mod wine;
 
 use libtest_mimic::Trial;
@@ -18,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         readers::trials(),
         bad_input::trials(),
         script::trials(),
+        signing::trials(),
         wine::trials(),
     ]
     .into_iter()

@@ -120,6 +120,17 @@ impl Http {
     }
 }
 
+/// For a single request that is no repository's: answers are whole, within `patience`.
+pub fn agent(patience: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .user_agent(concat!("fleetpack/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(CONNECT.min(patience)))
+        .timeout_global(Some(patience))
+        .tls_config(tls_config(HttpOptions::default()))
+        .build()
+        .new_agent()
+}
+
 fn transport(url: &str, error: ureq::Error) -> StoreError {
     StoreError::Transport {
         url: url.to_owned(),

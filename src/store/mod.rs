@@ -5,7 +5,7 @@
 //! lengths and hashes are checked above.
 
 mod disk;
-mod http;
+pub mod http;
 pub mod tls;
 
 pub use disk::Disk;

@@ -97,28 +97,15 @@ pub struct ClientIdentity {
 impl ClientIdentity {
     /// A certificate (leaf first) and its key, both as PEM with the names of their files.
     pub fn from_pem(certificate: (&[u8], &str), key: (&[u8], &str)) -> Result<Self, TlsError> {
-        let chain = certificates(certificate.0, certificate.1)?;
-        let private = private_key(key.0, key.1)?;
+        let pair = certified_key(certificate, key)?;
         let ureq_key = PrivateKey::from_pem(key.0).map_err(|source| TlsError::Broken {
             name: key.1.to_owned(),
             source: Box::new(source),
         })?;
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let pair = CertifiedKey::from_der(chain.clone(), private, &provider);
-        match pair {
-            Ok(_) => Ok(Self {
-                chain: Arc::new(chain),
-                key: Arc::new(ureq_key),
-            }),
-            Err(rustls::Error::InconsistentKeys(_)) => Err(TlsError::NoPair {
-                certificate: certificate.1.to_owned(),
-                key: key.1.to_owned(),
-            }),
-            Err(source) => Err(TlsError::Key {
-                key: key.1.to_owned(),
-                source,
-            }),
-        }
+        Ok(Self {
+            chain: Arc::new(pair.cert),
+            key: Arc::new(ureq_key),
+        })
     }
 
     pub(super) fn ureq_chain(&self) -> Vec<Certificate<'static>> {
@@ -135,6 +122,27 @@ fn ureq_certificates(certificates: &[CertificateDer<'static>]) -> Vec<Certificat
         .iter()
         .map(|der| Certificate::from_der(der.as_ref()).to_owned())
         .collect()
+}
+
+/// A certificate chain (leaf first) and its key, both as PEM with the names of their files:
+/// a pair that can sign.
+pub fn certified_key(
+    certificate: (&[u8], &str),
+    key: (&[u8], &str),
+) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(certificate.0, certificate.1)?;
+    let private = private_key(key.0, key.1)?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, private, &provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => TlsError::NoPair {
+            certificate: certificate.1.to_owned(),
+            key: key.1.to_owned(),
+        },
+        source => TlsError::Key {
+            key: key.1.to_owned(),
+            source,
+        },
+    })
 }
 
 /// The certificates in PEM; at least one.

@@ -92,6 +92,7 @@ impl<'o> Compound<'o> {
             // Too short after all: its sector stays behind as a free one.
             let mut bytes = vec![0; len as usize];
             self.out.read_back(start, &mut bytes)?;
+            self.out.patch(start, &vec![0; bytes.len()])?;
             self.fat.extend((0..sectors).map(|_| FREE));
             self.mini_stream(name, &bytes);
         } else {

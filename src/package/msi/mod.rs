@@ -4,9 +4,10 @@
 //! the customer's small cabinet, the database's streams, the compound file's own tables.
 //! Which rows there are is settled in [`tables`], [`actions`] and [`sequence`]; what bytes
 //! they become in [`database`]; the containers in [`cabinet`] and [`compound`]. Signing is a
-//! step after the build: [`sign`]. Documents: Windows Installer SDK, MS-CAB, MS-CFB.
+//! step after the build: [`authenticode`]. Documents: Windows Installer SDK, MS-CAB, MS-CFB.
 
 mod actions;
+pub mod authenticode;
 mod cabinet;
 mod compound;
 mod database;
