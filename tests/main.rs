@@ -23,6 +23,7 @@ mod linux_rpm;
 mod msi;
 mod package_outputs;
 mod pkg;
+mod quickstart;
 mod read_back;
 mod readme;
 mod rpm;
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         msi::trials(),
         package_outputs::trials(),
         pkg::trials(),
+        quickstart::trials(),
         read_back::trials(),
         readme::trials(),
         rpm::trials(),

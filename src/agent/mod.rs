@@ -7,6 +7,7 @@
 //! - [`fetch`]: from an update repository to verified programs.
 //! - [`fetched`]: the verified programs, ready for an installer.
 //! - [`layout`]: the agent's folder, the same on all systems.
+//! - [`sample`]: stand-ins for the programs, to try things out.
 //! - [`linux`]: configuration and programs as an [`install::Tree`](crate::install::Tree);
 //!   [`linux_lifecycle`]: what is done on the host around installation and removal.
 //! - [`macos`]: the same on macOS.
@@ -25,6 +26,7 @@ pub mod linux;
 pub mod linux_lifecycle;
 pub mod macos;
 pub mod release;
+pub mod sample;
 pub mod sniff;
 pub mod windows;
 

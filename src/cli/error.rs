@@ -6,9 +6,11 @@ use crate::agent::AgentError;
 use crate::agent::config::ConfigError;
 use crate::agent::fetch::FetchError;
 use crate::agent::release::ReleaseError;
+use crate::agent::sample::SampleError;
 use crate::hint::Hint;
 use crate::inspect::InspectError;
 use crate::package::BuildError;
+use crate::package::read::{Difference, ReadError};
 use crate::package::rpm::KeyError;
 use crate::store::StoreError;
 use crate::tuf::client::ClientError;
@@ -58,6 +60,15 @@ pub enum CliError {
     /// Configuration and programs do not make an installer.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// The sample agent could not be made.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// An installer could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An installer that was just made holds something else than it should.
+    #[error("the installer is not what it should be")]
+    Difference(#[from] Difference),
     /// The installer could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -110,7 +121,11 @@ impl Hint for CliError {
             Self::Inspect(error) => error.hint(),
             Self::Build(error) => error.hint(),
             Self::Signing(error) => error.hint(),
-            Self::Print(_) | Self::Io(_) => None,
+            Self::Print(_)
+            | Self::Io(_)
+            | Self::Sample(_)
+            | Self::Read(_)
+            | Self::Difference(_) => None,
         }
     }
 }

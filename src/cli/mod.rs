@@ -10,6 +10,7 @@ mod surroundings;
 
 pub mod inspect;
 pub mod package;
+pub mod quickstart;
 pub mod updates;
 
 pub use error::{CliError, Exit};
@@ -44,6 +45,8 @@ enum Command {
     Updates(updates::Args),
     /// Make an installer
     Package(Box<package::Args>),
+    /// Try all of it on a sample agent: no network, no input
+    Quickstart(quickstart::Args),
     /// Show what is inside an installer, or how two differ
     Inspect(inspect::Args),
 }
@@ -64,6 +67,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match args.command {
         Command::Updates(args) => updates::run(args, &surroundings, &printer),
         Command::Package(args) => package::run(*args, &surroundings, &printer),
+        Command::Quickstart(args) => quickstart::run(args, &surroundings, &printer),
         Command::Inspect(args) => inspect::run(args, &surroundings, &printer),
     };
     match done {

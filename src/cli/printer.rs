@@ -18,6 +18,11 @@ impl Printer {
         Self { quiet }
     }
 
+    /// The same without talk.
+    pub fn silent(&self) -> Self {
+        Self { quiet: true }
+    }
+
     /// A line of the command's result, to stdout.
     pub fn result(&self, line: impl AsRef<str>) -> Result<(), CliError> {
         let mut out = io::stdout().lock();

@@ -56,6 +56,8 @@ const MACOS: &[(&str, &str)] = templates![
 ];
 const WINDOWS: &[(&str, &str)] = templates!["windows/installer_utils.ps1", "windows/osquery.man"];
 
+const SAMPLE: &[(&str, &str)] = templates!["sample/agent.sh"];
+
 type Escape = fn(&str) -> Result<String, EscapeError>;
 
 const HELPERS: &[(&str, Escape)] = &[
@@ -130,7 +132,7 @@ fn registry() -> Result<Handlebars<'static>, (&'static str, String)> {
 }
 
 fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    [LINUX, MACOS, WINDOWS].into_iter().flatten()
+    [LINUX, MACOS, WINDOWS, SAMPLE].into_iter().flatten()
 }
 
 /// `{{escape value}}`: strings and whole numbers only.

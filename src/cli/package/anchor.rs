@@ -9,7 +9,7 @@ use crate::cli::CliError;
 use crate::fs;
 
 /// The root metadata of Fleet's own repository; clients walk on from it to the newest.
-const FLEET_ROOT: &[u8] = include_bytes!("../../agent/fleet-root.json");
+const FLEET_ROOT: &[u8] = include_bytes!("fleet-root.json");
 
 /// Limit of go-tuf for root metadata.
 const ROOT_LIMIT: u64 = 512_000;

@@ -60,6 +60,24 @@ pub enum Place {
 }
 
 impl Options {
+    /// Installers of the agent in a folder, with everything else as when no flag is given.
+    pub fn plain(config: Config, installers: Vec<(Format, Arch)>, folder: PathBuf) -> Self {
+        Self {
+            source: config.update_url.clone(),
+            config,
+            scripts: Scripts::default(),
+            installers,
+            place: Place::Folder(folder),
+            naming: Naming::default(),
+            rpm: Rpm::unsigned(),
+            compression: None,
+            epoch: 0,
+            anchor: Vec::new(),
+            http: HttpOptions::default(),
+            state: None,
+        }
+    }
+
     /// Resolves the arguments.
     pub fn resolve(
         args: Args,

@@ -1,0 +1,216 @@
+//! `fleetpack quickstart`: the main job on embedded input, without network.
+//!
+//! A repository with throw-away passphrases and a sample agent, packaged into every type,
+//! each installer read back; then the commands for the real thing.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::package::{Built, Options, build};
+use super::{CliError, Printer, Surroundings};
+use crate::agent::config::{Config, Enrollment, Secret};
+use crate::agent::sample::{self, Sample};
+use crate::fs;
+use crate::install::{Arch, Os};
+use crate::package::{Format, read};
+use crate::tuf::keystore::{Origin, Passphrase, PassphraseError, Passphrases};
+use crate::tuf::metadata::Role;
+use crate::tuf::repository::{self, Layout, NewTarget, Repository, Signing, Validities};
+
+/// What follows `quickstart`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder for everything that is made; one of an earlier quickstart is replaced
+    #[arg(long, value_name = "DIR", default_value = "fleetpack-quickstart")]
+    dir: PathBuf,
+}
+
+/// A file that says that a folder is a quickstart's and may be replaced.
+const MARKER: &str = ".fleetpack-quickstart";
+
+/// Runs the command.
+pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let dir = args.dir;
+    prepare(&dir)?;
+    printer.result("The sample agent is made of stand-ins: shell scripts for Linux and macOS,")?;
+    printer.result("a minimal program for Windows. They answer --help and do nothing else.")?;
+    let mut throwaway = Throwaway::new()?;
+    write_passphrases(&dir, &throwaway)?;
+    make_repository(&dir, &mut throwaway, surroundings, printer)?;
+    let built = make_installers(&dir, surroundings, printer)?;
+    for installer in &built {
+        read_back(installer)?;
+        let (path, size) = (installer.path.display(), installer.size);
+        printer.result(format!("  {path} ({size} bytes), read back and verified"))?;
+    }
+    printer.result(next_steps(&dir))
+}
+
+fn prepare(dir: &Path) -> Result<(), CliError> {
+    if dir.join(MARKER).is_file() {
+        std::fs::remove_dir_all(dir).map_err(|e| fs::naming(e, "replace", dir))?;
+    }
+    let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied || dir.is_file() {
+        return Err(CliError::usage(
+            format!(
+                "{} is there already and no earlier quickstart's",
+                dir.display()
+            ),
+            "fleetpack quickstart --dir DIR",
+        ));
+    }
+    for folder in ["sample", "updates", "installers"] {
+        fs::create_folders(&dir.join(folder), 0o755)?;
+    }
+    Ok(fs::write_atomic(&dir.join(MARKER), b"", 0o644)?)
+}
+
+/// Random passphrases, one for each role.
+struct Throwaway(Vec<(Role, String)>);
+
+impl Throwaway {
+    fn new() -> Result<Self, CliError> {
+        let words = Role::ALL.into_iter().map(|role| Ok((role, random_word()?)));
+        Ok(Self(words.collect::<Result<_, CliError>>()?))
+    }
+
+    fn of(&self, role: Role) -> Passphrase {
+        let word = self.0.iter().find(|(of, _)| *of == role);
+        Passphrase::new(word.map(|(_, word)| word.clone()).unwrap_or_default())
+    }
+}
+
+fn random_word() -> Result<String, CliError> {
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes).map_err(|e| std::io::Error::other(e.to_string()))?;
+    Ok(hex::encode(bytes))
+}
+
+impl Passphrases for Throwaway {
+    fn existing(&mut self, role: Role, _: bool) -> Result<(Passphrase, Origin), PassphraseError> {
+        Ok((self.of(role), Origin::Typed))
+    }
+
+    fn new_one(&mut self, role: Role) -> Result<Passphrase, PassphraseError> {
+        Ok(self.of(role))
+    }
+}
+
+fn write_passphrases(dir: &Path, throwaway: &Throwaway) -> Result<(), CliError> {
+    let mut text = String::new();
+    for (role, word) in &throwaway.0 {
+        let role = role.name().to_uppercase();
+        let _ = writeln!(text, "export FLEET_{role}_PASSPHRASE={word}");
+    }
+    Ok(fs::write_atomic(
+        &dir.join("passphrases.env"),
+        text.as_bytes(),
+        0o600,
+    )?)
+}
+
+fn make_repository(
+    dir: &Path,
+    throwaway: &mut Throwaway,
+    surroundings: &Surroundings,
+    printer: &Printer,
+) -> Result<(), CliError> {
+    let layout = Layout::new(&dir.join("updates"));
+    let mut signing = Signing {
+        ask: throwaway,
+        now: surroundings.now,
+        validities: Validities::default(),
+    };
+    repository::create(&layout, &mut signing)?;
+    let mut targets = Vec::new();
+    for sample in sample::agent()? {
+        targets.push(target(dir, &sample)?);
+    }
+    let (mut repository, _) = Repository::open(layout, || ())?;
+    repository.add(&targets, &mut signing)?;
+    let place = dir.join("updates/repository");
+    printer.result(format!(
+        "  {}: {} programs, signed",
+        place.display(),
+        targets.len()
+    ))
+}
+
+fn target(dir: &Path, sample: &Sample) -> Result<NewTarget, CliError> {
+    let folder = dir.join("sample").join(sample.platform);
+    fs::create_folders(&folder, 0o755)?;
+    let source = folder.join(sample.file);
+    fs::write_atomic(&source, &sample.bytes, 0o755)?;
+    let name = |channel| {
+        format!(
+            "{}/{}/{channel}/{}",
+            sample.name, sample.platform, sample.file
+        )
+    };
+    Ok(NewTarget {
+        custom: Some(serde_json::json!({ "version": sample::VERSION })),
+        names: vec![name(sample::VERSION), name("stable")],
+        source,
+    })
+}
+
+fn make_installers(
+    dir: &Path,
+    surroundings: &Surroundings,
+    printer: &Printer,
+) -> Result<Vec<Built>, CliError> {
+    let repository = dir.join("updates/repository");
+    let root = fs::read_limited(&repository.join("root.json"), 512_000)?;
+    let config = Config {
+        enrollment: Some(Enrollment {
+            url: "https://fleet.example.com".into(),
+            secret: Secret::new(random_word()?),
+        }),
+        update_url: "https://updates.example.com".into(),
+        desktop: true,
+        ..Config::default()
+    };
+    let folder = dir.join("installers");
+    let options = Options {
+        epoch: surroundings.epoch()?,
+        anchor: root.unwrap_or_default(),
+        source: repository.display().to_string(),
+        ..Options::plain(config, installers(), folder)
+    };
+    build(&options, surroundings, &printer.silent())
+}
+
+fn installers() -> Vec<(Format, Arch)> {
+    let mut pairs = Vec::new();
+    for format in Format::ALL {
+        match format.os() {
+            Os::Macos => pairs.push((format, Arch::Universal)),
+            Os::Linux | Os::Windows => pairs.extend([(format, Arch::Amd64), (format, Arch::Arm64)]),
+        }
+    }
+    pairs
+}
+
+fn read_back(installer: &Built) -> Result<(), CliError> {
+    let file =
+        std::fs::File::open(&installer.path).map_err(|e| fs::naming(e, "open", &installer.path))?;
+    let package = read::read(installer.format, &file)?;
+    Ok(read::matches(&installer.tree, &package)?)
+}
+
+fn next_steps(dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "\nTo look further:\n  \
+         . {dir}/passphrases.env && fleetpack updates timestamp --path {dir}/updates\n  \
+         fleetpack updates roots --path {dir}/updates\n\n\
+         For real, with your own programs and passphrases:\n  \
+         fleetpack updates init --path updates\n  \
+         fleetpack updates add --path updates --target ./orbit --name orbit --platform linux --version 1.50.0 -t stable\n  \
+         fleetpack updates add --path updates --target ./osqueryd --name osqueryd --platform linux --version 5.19.0 -t stable\n  \
+         fleetpack updates roots --path updates > root.json\n  \
+         fleetpack package --type deb --fleet-url https://fleet.example.com --enroll-secret-file secret.txt \\\n    \
+         --update-url https://updates.example.com --update-roots @root.json"
+    )
+}
