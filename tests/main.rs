@@ -26,6 +26,7 @@ mod pkg;
 mod quickstart;
 mod read_back;
 mod readme;
+mod rotation;
 mod rpm;
 mod rpm_signing;
 mod tuf_peers;
@@ -50,6 +51,7 @@ fn main() -> std::process::ExitCode {
         readme::trials(),
         rpm::trials(),
         rpm_signing::trials(),
+        rotation::trials(),
         tuf_peers::trials(),
         updates::trials(),
     ])

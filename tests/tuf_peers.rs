@@ -9,15 +9,24 @@ use crate::harness::server::Server;
 use crate::harness::{Scratch, tools, trial_needing};
 use crate::updates::{FIXTURES, add, elf, fixture, init, updates};
 
+/// Somebody else's client.
 #[derive(Clone, Copy)]
-enum Peer {
+pub enum Peer {
+    /// The reference implementation.
     PythonTuf,
+    /// What agents carry.
     GoTuf,
 }
 
 impl Peer {
     /// Goes on with its state, or begins with `root`; downloads orbit's stable target.
-    fn follow(self, scratch: &Scratch, url: &str, root: Option<&Path>, download: bool) -> Vec<u8> {
+    pub fn follow(
+        self,
+        scratch: &Scratch,
+        url: &str,
+        root: Option<&Path>,
+        download: bool,
+    ) -> Vec<u8> {
         let state = match self {
             Self::PythonTuf => "python-state",
             Self::GoTuf => "go-state",

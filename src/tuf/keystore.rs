@@ -314,6 +314,15 @@ impl Keystore {
         role: Role,
         ask: &mut dyn Passphrases,
     ) -> Result<Vec<FileKey>, KeystoreError> {
+        self.open(role, ask).map(|(keys, _)| keys)
+    }
+
+    /// As [`Keystore::load`], with the passphrase that opened them, for [`Keystore::rewrite`].
+    pub fn open(
+        &self,
+        role: Role,
+        ask: &mut dyn Passphrases,
+    ) -> Result<(Vec<FileKey>, Option<Passphrase>), KeystoreError> {
         let path = self.path(role);
         let bytes = crate::fs::read_limited(&path, FILE_LIMIT)
             .map_err(|source| KeystoreError::Io {
@@ -332,7 +341,7 @@ impl Keystore {
         let file: File = serde_json::from_slice(&bytes)
             .map_err(|_| form("a key file is an object with \"encrypted\" and \"data\""))?;
         if !file.encrypted {
-            return keys_from(file.data).map_err(form);
+            return Ok((keys_from(file.data).map_err(form)?, None));
         }
         let sealed: Sealed = serde_json::from_value(file.data)
             .map_err(|_| form("its \"data\" is not what go-tuf writes"))?;
@@ -342,7 +351,7 @@ impl Keystore {
             if let Some(plain) = open(&sealed, &passphrase).map_err(form)? {
                 let value = serde_json::from_slice(&plain)
                     .map_err(|_| form("its sealed content is no array of keys"))?;
-                return keys_from(value).map_err(form);
+                return Ok((keys_from(value).map_err(form)?, Some(passphrase)));
             }
             match origin {
                 Origin::Variable(variable) => {
@@ -363,29 +372,32 @@ impl Keystore {
         if passphrase.is_empty() {
             return Err(PassphraseError::Empty(role).into());
         }
-        let file = File {
-            encrypted: true,
-            data: serde_json::to_value(seal(keys, passphrase)?)
-                .map_err(|_| KeystoreError::Crypto("write a key file"))?,
+        self.rewrite(role, keys, Some(passphrase))
+    }
+
+    /// Writes a role's keys as they were opened: sealed, or in the clear as they were before.
+    pub fn rewrite(
+        &self,
+        role: Role,
+        keys: &[FileKey],
+        passphrase: Option<&Passphrase>,
+    ) -> Result<(), KeystoreError> {
+        let failed = |_| KeystoreError::Crypto("write a key file");
+        let data = match passphrase {
+            Some(passphrase) => serde_json::to_value(seal(keys, passphrase)?).map_err(failed)?,
+            None => keys.iter().map(FileKey::object).collect::<Result<_, _>>()?,
+        };
+        let mut file = File {
+            encrypted: passphrase.is_some(),
+            data,
         };
         let path = self.path(role);
-        let text = Zeroizing::new(indented(&file)?);
+        let text = indented(&file).map(Zeroizing::new);
+        wipe(&mut file.data);
+        let text = text?;
         crate::fs::create_folders(&self.folder, 0o700)
             .and_then(|()| crate::fs::write_atomic(&path, &text, 0o600))
             .map_err(|source| KeystoreError::Io { role, path, source })
-    }
-}
-
-#[cfg(test)]
-impl Keystore {
-    /// Writes a role's keys unsealed, so that a test need not wait for scrypt.
-    pub(crate) fn save_plain(&self, role: Role, keys: &[FileKey]) {
-        let data = keys.iter().map(|key| key.object().unwrap()).collect();
-        let file = File {
-            encrypted: false,
-            data,
-        };
-        std::fs::write(self.path(role), indented(&file).unwrap()).unwrap();
     }
 }
 

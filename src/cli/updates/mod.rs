@@ -7,6 +7,7 @@ mod add;
 mod init;
 mod passphrases;
 mod roots;
+mod rotate;
 mod timestamp;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ enum Command {
     Add(add::Args),
     /// Sign a new timestamp: due at least every 14 days
     Timestamp(timestamp::Args),
+    /// Replace keys
+    Rotate(rotate::Args),
     /// Print the root metadata, for `--update-roots`
     Roots(roots::Args),
 }
@@ -41,6 +44,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Init(args) => init::run(args, surroundings, printer),
         Command::Add(args) => add::run(args, surroundings, printer),
         Command::Timestamp(args) => timestamp::run(args, surroundings, printer),
+        Command::Rotate(args) => rotate::run(args, surroundings, printer),
         Command::Roots(args) => roots::run(args, printer),
     }
 }

@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use super::commit::{self, Commit, Rename};
 use super::stage::{self, Job, Staged};
 use super::{Repository, RepositoryError};
-use crate::tuf::client::{SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT, target_paths};
+use crate::tuf::client::{
+    ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT, target_paths,
+};
 use crate::tuf::hashes::{Digests, Hashes};
 use crate::tuf::keystore::{FileKey, Keystore, Passphrases, Signer};
 use crate::tuf::metadata::{
@@ -125,17 +127,26 @@ impl Keys {
 
     /// Makes the document with a signature by each.
     pub fn sign<T: Metadata>(&self, signed: &T) -> Result<Signed<T>, RepositoryError> {
-        Signed::create(signed, |message| {
-            let signatures = self.keys.iter().map(|(id, key)| {
-                Ok(Signature {
-                    keyid: id.clone(),
-                    sig: hex::encode(key.sign(message)?),
-                    extra: Map::new(),
-                })
-            });
-            signatures.collect()
-        })
+        let keys = self.keys.iter().map(|(id, key)| (id.as_str(), key));
+        sign_by(keys, signed)
     }
+}
+
+/// Makes a document with a signature by each of these keys.
+pub(super) fn sign_by<'a, T: Metadata>(
+    keys: impl Iterator<Item = (&'a str, &'a FileKey)>,
+    signed: &T,
+) -> Result<Signed<T>, RepositoryError> {
+    Signed::create(signed, |message| {
+        let signatures = keys.map(|(id, key)| {
+            Ok(Signature {
+                keyid: id.to_owned(),
+                sig: hex::encode(key.sign(message)?),
+                extra: Map::new(),
+            })
+        });
+        signatures.collect()
+    })
 }
 
 /// What a published document is to the document above it.
@@ -150,10 +161,14 @@ pub(super) fn meta_of<T: Metadata>(document: &Signed<T>) -> MetaFile {
 }
 
 /// The new documents of a change; what did not change is the base's.
-struct Change {
-    targets: Option<Signed<Targets>>,
-    snapshot: Option<Signed<Snapshot>>,
-    timestamp: Signed<Timestamp>,
+#[derive(Default)]
+pub(super) struct Change {
+    pub root: Option<Signed<Root>>,
+    /// The new root is published before the rest: after a compromise.
+    pub root_first: bool,
+    pub targets: Option<Signed<Targets>>,
+    pub snapshot: Option<Signed<Snapshot>>,
+    pub timestamp: Option<Signed<Timestamp>>,
 }
 
 impl Repository {
@@ -165,11 +180,9 @@ impl Repository {
     /// Signs a new timestamp over what is published.
     pub fn timestamp(&mut self, signing: &mut Signing<'_>) -> Result<(), RepositoryError> {
         let keys = self.keys(Role::Timestamp, signing)?;
-        let snapshot = self.base.snapshot().clone();
         let change = Change {
-            targets: None,
-            snapshot: None,
-            timestamp: self.next_timestamp(&snapshot, &keys, signing)?,
+            timestamp: Some(keys.sign(&self.plan_timestamp(None, signing)?)?),
+            ..Change::default()
         };
         commit::clear_stage(&self.layout)?;
         self.publish(&change, Vec::new(), signing.now)
@@ -201,11 +214,13 @@ impl Repository {
         }
         self.head(&mut targets, signing)?;
         let targets = targets_keys.sign(&targets)?;
-        let snapshot = self.next_snapshot(&targets, &snapshot_keys, signing)?;
+        let snapshot = snapshot_keys.sign(&self.plan_snapshot(Some(&targets), signing)?)?;
+        let timestamp = self.plan_timestamp(Some(&snapshot), signing)?;
         let change = Change {
-            timestamp: self.next_timestamp(&snapshot, &timestamp_keys, signing)?,
+            timestamp: Some(timestamp_keys.sign(&timestamp)?),
             targets: Some(targets),
             snapshot: Some(snapshot),
+            ..Change::default()
         };
         let files = staged.into_iter().flat_map(|staged| staged.files);
         self.publish(&change, files.collect(), signing.now)
@@ -245,7 +260,7 @@ impl Repository {
     }
 
     // Version and expiry of a role's next document.
-    fn head<T: Metadata>(
+    pub(super) fn head<T: Metadata>(
         &self,
         document: &mut T,
         signing: &Signing<'_>,
@@ -256,40 +271,44 @@ impl Repository {
         Ok(())
     }
 
-    fn next_snapshot(
+    pub(super) fn plan_snapshot(
         &self,
-        targets: &Signed<Targets>,
-        keys: &Keys,
+        targets: Option<&Signed<Targets>>,
         signing: &Signing<'_>,
-    ) -> Result<Signed<Snapshot>, RepositoryError> {
+    ) -> Result<Snapshot, RepositoryError> {
         let mut snapshot = self.base.snapshot().signed.clone();
-        snapshot.meta.insert(Role::Targets.file(), meta_of(targets));
+        if let Some(targets) = targets {
+            snapshot.meta.insert(Role::Targets.file(), meta_of(targets));
+        }
         self.head(&mut snapshot, signing)?;
-        keys.sign(&snapshot)
+        Ok(snapshot)
     }
 
-    fn next_timestamp(
+    pub(super) fn plan_timestamp(
         &self,
-        snapshot: &Signed<Snapshot>,
-        keys: &Keys,
+        snapshot: Option<&Signed<Snapshot>>,
         signing: &Signing<'_>,
-    ) -> Result<Signed<Timestamp>, RepositoryError> {
+    ) -> Result<Timestamp, RepositoryError> {
         let mut timestamp = self.base.timestamp().signed.clone();
+        let snapshot = snapshot.unwrap_or(self.base.snapshot());
         timestamp
             .meta
             .insert(Role::Snapshot.file(), meta_of(snapshot));
         self.head(&mut timestamp, signing)?;
-        keys.sign(&timestamp)
+        Ok(timestamp)
     }
 
-    // Verifies the change as an agent that has the published state, then makes it visible.
-    fn publish(
+    /// Verifies the change as an agent that has the published state, then makes it visible,
+    /// together with `files` that lie in the stage.
+    pub(super) fn publish(
         &mut self,
         change: &Change,
         files: Vec<String>,
         now: Instant,
     ) -> Result<(), RepositoryError> {
         let stage = self.layout.work().join("stage");
+        crate::fs::create_folders(&stage, 0o755)
+            .map_err(super::io_error(format!("make {}", stage.display())))?;
         let prepared = self
             .as_an_agent(change, now)
             .and_then(|new| Ok((self.stage_change(change, files)?, new)));
@@ -307,47 +326,84 @@ impl Repository {
     }
 
     fn as_an_agent(&self, change: &Change, now: Instant) -> Result<Trusted, RepositoryError> {
-        let targets = change.targets.as_ref().unwrap_or(self.base.targets());
-        let snapshot = change.snapshot.as_ref().unwrap_or(self.base.snapshot());
-        let sizes = [
-            ("timestamp.json", change.timestamp.bytes(), TIMESTAMP_LIMIT),
-            ("snapshot.json", snapshot.bytes(), SNAPSHOT_LIMIT),
-            ("targets.json", targets.bytes(), TARGETS_LIMIT),
-        ];
-        for (document, bytes, limit) in sizes {
-            if bytes.len() as u64 > limit {
-                return Err(RepositoryError::TooLarge {
+        let size = |document: &str, bytes: Option<&[u8]>, limit| {
+            let length = bytes.map_or(0, <[u8]>::len) as u64;
+            match length > limit {
+                true => Err(RepositoryError::TooLarge {
                     document: document.to_owned(),
-                    length: bytes.len() as u64,
+                    length,
                     limit,
-                });
+                }),
+                false => Ok(()),
             }
+        };
+        size(
+            "root.json",
+            change.root.as_ref().map(Signed::bytes),
+            ROOT_LIMIT,
+        )?;
+        size(
+            "timestamp.json",
+            change.timestamp.as_ref().map(Signed::bytes),
+            TIMESTAMP_LIMIT,
+        )?;
+        size(
+            "snapshot.json",
+            change.snapshot.as_ref().map(Signed::bytes),
+            SNAPSHOT_LIMIT,
+        )?;
+        size(
+            "targets.json",
+            change.targets.as_ref().map(Signed::bytes),
+            TARGETS_LIMIT,
+        )?;
+        // A new root alone is no reason to complain of the age of what it does not touch.
+        let expiry = match change.timestamp {
+            Some(_) => Expiry::At(now),
+            None => Expiry::Ignored,
+        };
+        let refused = RepositoryError::Refused;
+        // One that asked for a new root just before it was there.
+        if change.root.is_some() && !change.root_first {
+            self.follow(None, change, Expiry::Ignored)
+                .map_err(refused)?;
         }
-        self.follow(
-            change.timestamp.bytes(),
-            snapshot.bytes(),
-            targets.bytes(),
-            now,
-        )
-        .map_err(RepositoryError::Refused)
+        self.follow(change.root.as_ref(), change, expiry)
+            .map_err(refused)
     }
 
     fn follow(
         &self,
-        timestamp: &[u8],
-        snapshot: &[u8],
-        targets: &[u8],
-        now: Instant,
+        root: Option<&Signed<Root>>,
+        change: &Change,
+        expiry: Expiry,
     ) -> Result<Trusted, Rejected> {
-        let roots = Roots::anchor(self.base.root().bytes(), Expiry::At(now))?;
+        let mut roots = Roots::anchor(self.base.root().bytes(), expiry)?;
+        if let Some(root) = root {
+            roots.accept(root.bytes())?;
+        }
+        let recovering = roots.recovering();
         let mut timestamps = roots.finish()?;
-        timestamps.load(self.base.timestamp().bytes())?;
-        timestamps.accept(timestamp)?;
+        if !recovering {
+            // Kept documents by revoked keys count for nothing.
+            let _ = timestamps.load(self.base.timestamp().bytes());
+        }
+        let timestamp = change.timestamp.as_ref().unwrap_or(self.base.timestamp());
+        timestamps.accept(timestamp.bytes())?;
         let mut snapshots = timestamps.finish()?;
-        snapshots.load(self.base.snapshot().bytes())?;
-        snapshots.accept(snapshot)?;
+        if !recovering {
+            let _ = snapshots.load(self.base.snapshot().bytes());
+        }
+        let snapshot = change.snapshot.as_ref().unwrap_or(self.base.snapshot());
+        snapshots.accept(snapshot.bytes())?;
         let mut top = snapshots.finish()?;
-        top.accept(targets)?;
+        top.accept(
+            change
+                .targets
+                .as_ref()
+                .unwrap_or(self.base.targets())
+                .bytes(),
+        )?;
         top.finish()
     }
 
@@ -355,27 +411,6 @@ impl Repository {
     fn stage_change(&self, change: &Change, files: Vec<String>) -> Result<Commit, RepositoryError> {
         let stage = self.layout.work().join("stage");
         let consistent = self.base.root().signed.consistent_snapshot;
-        let mut documents: Vec<(Role, u64, &[u8])> = Vec::new();
-        if let Some(targets) = &change.targets {
-            documents.push((Role::Targets, targets.version(), targets.bytes()));
-        }
-        if let Some(snapshot) = &change.snapshot {
-            documents.push((Role::Snapshot, snapshot.version(), snapshot.bytes()));
-        }
-        let timestamp = &change.timestamp;
-        let mut names: Vec<(String, &[u8])> = Vec::new();
-        if consistent {
-            let versioned = documents.iter();
-            names.extend(
-                versioned.map(|(role, version, bytes)| (role.versioned_file(*version), *bytes)),
-            );
-        }
-        documents.push((Role::Timestamp, timestamp.version(), timestamp.bytes()));
-        names.extend(
-            documents
-                .iter()
-                .map(|(role, _, bytes)| (role.file(), *bytes)),
-        );
         let mut commit = Commit::default();
         for file in files {
             commit.renames.push(Rename {
@@ -383,7 +418,7 @@ impl Repository {
                 to: file,
             });
         }
-        for (name, bytes) in names {
+        for (name, bytes) in change.in_order(consistent) {
             commit::stage_document(&stage, &name, bytes)?;
             commit.renames.push(Rename {
                 from: name.clone(),
@@ -391,6 +426,48 @@ impl Repository {
             });
         }
         Ok(commit)
+    }
+}
+
+impl Change {
+    // The files of the change in the order in which they appear: what names another file
+    // comes after it, and a new root after what only it can verify, or first of all.
+    fn in_order(&self, consistent: bool) -> Vec<(String, &[u8])> {
+        let mut files: Vec<(String, &[u8])> = Vec::new();
+        let root = self.root.iter().flat_map(|root| {
+            let numbered = Role::Root.versioned_file(root.version());
+            [(numbered, root.bytes()), (Role::Root.file(), root.bytes())]
+        });
+        let root: Vec<_> = root.collect();
+        if self.root_first {
+            files.extend(root.clone());
+        }
+        let targets = self
+            .targets
+            .as_ref()
+            .map(|t| (Role::Targets, t.version(), t.bytes()));
+        let snapshot = self
+            .snapshot
+            .as_ref()
+            .map(|s| (Role::Snapshot, s.version(), s.bytes()));
+        let documents: Vec<_> = targets.into_iter().chain(snapshot).collect();
+        if consistent {
+            let versioned = documents.iter();
+            files.extend(
+                versioned.map(|(role, version, bytes)| (role.versioned_file(*version), *bytes)),
+            );
+        }
+        files.extend(
+            documents
+                .into_iter()
+                .map(|(role, _, bytes)| (role.file(), bytes)),
+        );
+        let timestamp = self.timestamp.as_ref();
+        files.extend(timestamp.map(|t| (Role::Timestamp.file(), t.bytes())));
+        if !self.root_first {
+            files.extend(root);
+        }
+        files
     }
 }
 

@@ -12,11 +12,13 @@ mod commit;
 mod create;
 mod edit;
 mod memory;
+mod rotate;
 mod stage;
 
 pub use create::{Created, create};
 pub use edit::{NewTarget, Signing, Validities};
 pub use memory::{Memory, Seen};
+pub use rotate::{Rotated, Rotation};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -202,6 +204,24 @@ pub enum RepositoryError {
         /// The threshold.
         need: u64,
     },
+    /// A key to revoke that the role does not have.
+    #[error("the {role} role has no key {id}")]
+    NoSuchKey {
+        /// Whose key.
+        role: Role,
+        /// The id asked for.
+        id: String,
+    },
+    /// A role would have fewer keys than must sign.
+    #[error("the {role} role would have {keys} keys, fewer than the {threshold} that must sign")]
+    BelowThreshold {
+        /// Whose keys.
+        role: Role,
+        /// Keys it would have.
+        keys: u64,
+        /// The threshold.
+        threshold: u64,
+    },
     /// A key file could not be used.
     #[error(transparent)]
     Key(#[from] KeystoreError),
@@ -286,6 +306,8 @@ impl Hint for RepositoryError {
             )),
             Self::Invalid { source, .. } | Self::Refused(source) => source.hint(),
             Self::Key(error) => error.hint(),
+            Self::NoSuchKey { .. } => Some("fleetpack updates roots shows the key ids".to_owned()),
+            Self::BelowThreshold { .. } => Some("--keys N".to_owned()),
             _ => None,
         }
     }

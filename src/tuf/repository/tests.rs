@@ -69,9 +69,9 @@ impl Scene {
     fn unsealed(fixture: &str) -> Self {
         let scene = Self::new(fixture);
         let store = Keystore::new(&scene.layout().keys());
-        for role in [Role::Targets, Role::Snapshot, Role::Timestamp] {
+        for role in Role::ALL {
             let keys = store.load(role, &mut Tester).unwrap();
-            store.save_plain(role, &keys);
+            store.rewrite(role, &keys, None).unwrap();
         }
         scene
     }
@@ -99,6 +99,21 @@ impl Scene {
         repository.add(&[new], &mut signing(&mut Tester))
     }
 
+    fn rotate(&self) -> Result<(), RepositoryError> {
+        self.replace_keys(&Rotation::Planned {
+            role: Role::Targets,
+            key: None,
+            new: None,
+        })
+    }
+
+    fn replace_keys(&self, rotation: &Rotation) -> Result<(), RepositoryError> {
+        let (mut repository, _) = Repository::open(self.layout(), || ())?;
+        repository
+            .rotate(rotation, &mut signing(&mut Tester))
+            .map(drop)
+    }
+
     /// What a client with a memory of its own gets for the stable channel.
     fn client(&self) -> Result<(u64, String), ClientError> {
         let repository = self.layout().repository();
@@ -114,11 +129,22 @@ impl Scene {
     }
 }
 
-fn breaks_off_at_every_step(original: &Scene, may_fail_between: bool) {
+type Edit = fn(&Scene) -> Result<(), RepositoryError>;
+
+/// `new` is what the stable channel holds afterwards, when that is something else; every
+/// `stride`-th step is tried.
+fn breaks_off_at_every_step(
+    original: &Scene,
+    edit: Edit,
+    new: Option<&str>,
+    may_fail_between: bool,
+    stride: usize,
+) {
     let mut outcomes = [0; 3];
-    for broken in 0.. {
+    for broken in (0..).step_by(stride) {
         let scene = Scene::from(original.layout().path());
         let (_, old) = scene.client().unwrap();
+        let new = new.unwrap_or(&old);
         let count = Rc::new(Cell::new(0));
         let counting = count.clone();
         crate::fs::set_hook(Some(Box::new(move |_, _| {
@@ -129,11 +155,11 @@ fn breaks_off_at_every_step(original: &Scene, may_fail_between: bool) {
                 false => Ok(()),
             }
         })));
-        let done = scene.add().is_ok();
+        let done = edit(&scene).is_ok();
         crate::fs::set_hook(None);
         match scene.client() {
             Ok((1, got)) => assert_eq!(got, old),
-            Ok((2, got)) => assert_eq!(got, "new program"),
+            Ok((2, got)) => assert_eq!(got, new),
             Ok(other) => panic!("step {broken}: trusted {other:?}"),
             Err(error) => assert!(may_fail_between, "step {broken}: {error:?}"),
         }
@@ -146,7 +172,7 @@ fn breaks_off_at_every_step(original: &Scene, may_fail_between: bool) {
         drop(repository);
         let (version, got) = scene.client().unwrap();
         assert_eq!(version, expected, "step {broken}");
-        assert_eq!(got, if version == 2 { "new program" } else { &old });
+        assert_eq!(got, if version == 2 { new } else { &old });
         assert!(
             !scene.layout().work().join("stage").exists()
                 && !scene.layout().work().join("commit.json").exists()
@@ -156,19 +182,44 @@ fn breaks_off_at_every_step(original: &Scene, may_fail_between: bool) {
             break;
         }
     }
-    let seen = outcomes[0] > 5 && outcomes[1] > 5 && outcomes[2] == 1;
+    let seen = outcomes[0] > 1 && outcomes[1] > 1 && outcomes[2] == 1;
     assert!(seen, "{outcomes:?}");
 }
 
 #[test]
 fn breaks_off() {
-    breaks_off_at_every_step(&Scene::new("plaintext-keys"), true);
+    breaks_off_at_every_step(
+        &Scene::new("plaintext-keys"),
+        Scene::add,
+        Some("new program"),
+        true,
+        2,
+    );
 }
 
 // With consistent snapshots there is no moment at which a client fails.
 #[test]
 fn breaks_off_with_consistent_snapshots() {
-    breaks_off_at_every_step(&Scene::unsealed("consistent-snapshot"), false);
+    let scene = Scene::unsealed("consistent-snapshot");
+    breaks_off_at_every_step(&scene, Scene::add, Some("new program"), false, 7);
+}
+
+#[test]
+fn a_rotation_breaks_off() {
+    breaks_off_at_every_step(&Scene::new("plaintext-keys"), Scene::rotate, None, true, 5);
+}
+
+// Metadata are signed by old and new keys before the new root appears.
+#[test]
+fn a_rotation_breaks_off_with_consistent_snapshots() {
+    let scene = Scene::unsealed("consistent-snapshot");
+    breaks_off_at_every_step(&scene, Scene::rotate, None, false, 5);
+}
+
+#[test]
+fn a_compromise_breaks_off() {
+    let edit = |scene: &Scene| scene.replace_keys(&Rotation::Compromised(vec![Role::Targets]));
+    breaks_off_at_every_step(&Scene::new("plaintext-keys"), edit, None, true, 5);
 }
 
 #[test]
