@@ -29,6 +29,7 @@ mod readme;
 mod rotation;
 mod rpm;
 mod rpm_signing;
+mod status;
 mod tuf_peers;
 mod updates;
 
@@ -52,6 +53,7 @@ fn main() -> std::process::ExitCode {
         rpm::trials(),
         rpm_signing::trials(),
         rotation::trials(),
+        status::trials(),
         tuf_peers::trials(),
         updates::trials(),
     ])

@@ -12,6 +12,7 @@
 //!   [`linux_lifecycle`]: what is done on the host around installation and removal.
 //! - [`macos`]: the same on macOS.
 //! - [`windows`]: the same on Windows.
+//! - [`inventory`]: what a repository holds, in fleetd's terms.
 //! - [`release`]: a program on its way into a repository; [`sniff`]: what kind of file it is.
 
 pub mod archive;
@@ -21,6 +22,7 @@ pub mod duration;
 pub mod environment;
 pub mod fetch;
 pub mod fetched;
+pub mod inventory;
 pub mod layout;
 pub mod linux;
 pub mod linux_lifecycle;

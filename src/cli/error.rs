@@ -14,6 +14,7 @@ use crate::package::read::{Difference, ReadError};
 use crate::package::rpm::KeyError;
 use crate::store::StoreError;
 use crate::tuf::client::ClientError;
+use crate::tuf::metadata::Role;
 use crate::tuf::repository::RepositoryError;
 
 /// How the program ends.
@@ -23,6 +24,10 @@ pub enum Exit {
     Failed = 1,
     /// The arguments are wrong.
     Usage = 2,
+    /// Metadata expire soon.
+    ExpiresSoon = 3,
+    /// Metadata have expired.
+    Expired = 4,
 }
 
 impl From<Exit> for ExitCode {
@@ -84,6 +89,24 @@ pub enum CliError {
     /// The key for rpm files cannot be used.
     #[error(transparent)]
     Signing(#[from] KeyError),
+    /// Metadata have expired or are about to.
+    #[error("{role}.json {} at {expires}", if *exit == Exit::Expired { "expired" } else { "expires" })]
+    Expiry {
+        /// What it is.
+        exit: Exit,
+        /// Whose metadata.
+        role: Role,
+        /// When.
+        expires: String,
+    },
+    /// Targets are not what was signed.
+    #[error("{faults} of {targets} targets are not what was signed")]
+    Faults {
+        /// How many are wrong.
+        faults: usize,
+        /// How many were looked at.
+        targets: usize,
+    },
     /// A file named on the command line.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -102,6 +125,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } | Self::Config(_) => Exit::Usage,
+            Self::Expiry { exit, .. } => *exit,
             _ => Exit::Failed,
         }
     }
@@ -117,6 +141,11 @@ impl Hint for CliError {
             Self::Fetch(error) => error.hint(),
             Self::Agent(error) => error.hint(),
             Self::Repository(error) => error.hint(),
+            Self::Expiry { role, .. } => Some(match role {
+                Role::Timestamp => "fleetpack updates timestamp".to_owned(),
+                role => format!("fleetpack updates rotate {role} signs it anew"),
+            }),
+            Self::Faults { .. } => None,
             Self::Release(error) => error.hint(),
             Self::Inspect(error) => error.hint(),
             Self::Build(error) => error.hint(),

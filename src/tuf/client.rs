@@ -215,7 +215,12 @@ impl Client {
 
     /// Follows the repository to its newest state (TUF 5.1 to 5.6).
     pub fn refresh(&mut self, now: Instant) -> Result<&Trusted, ClientError> {
-        self.expiry = Expiry::At(now);
+        self.refresh_with(Expiry::At(now))
+    }
+
+    /// As [`Client::refresh`]; whoever only looks may leave expiry aside.
+    pub fn refresh_with(&mut self, expiry: Expiry) -> Result<&Trusted, ClientError> {
+        self.expiry = expiry;
         let timestamps = self.update_root(self.expiry)?;
         let snapshots = self.update_timestamp(timestamps)?;
         let targets = self.update_snapshot(snapshots)?;

@@ -1,6 +1,6 @@
 //! `fleetpack package …`: fetch, verify, build, one file after the other.
 
-mod anchor;
+pub(in crate::cli) mod anchor;
 mod applicable;
 mod args;
 mod build;

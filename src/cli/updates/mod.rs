@@ -6,8 +6,10 @@
 mod add;
 mod init;
 mod passphrases;
+mod promote;
 mod roots;
 mod rotate;
+mod status;
 mod timestamp;
 
 use std::path::PathBuf;
@@ -32,6 +34,14 @@ enum Command {
     Add(add::Args),
     /// Sign a new timestamp: due at least every 14 days
     Timestamp(timestamp::Args),
+    /// Publish targets of one channel in another
+    Promote(promote::Args),
+    /// Take targets out
+    Remove(promote::RemoveArgs),
+    /// Print what is there and how long it is valid
+    Status(status::Args),
+    /// Do what an agent would: refresh, download and hash
+    Verify(status::VerifyArgs),
     /// Replace keys
     Rotate(rotate::Args),
     /// Print the root metadata, for `--update-roots`
@@ -44,6 +54,10 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Init(args) => init::run(args, surroundings, printer),
         Command::Add(args) => add::run(args, surroundings, printer),
         Command::Timestamp(args) => timestamp::run(args, surroundings, printer),
+        Command::Promote(args) => promote::run(args, surroundings, printer),
+        Command::Remove(args) => promote::remove(args, surroundings, printer),
+        Command::Status(args) => status::run(args, surroundings, printer),
+        Command::Verify(args) => status::verify(args, surroundings, printer),
         Command::Rotate(args) => rotate::run(args, surroundings, printer),
         Command::Roots(args) => roots::run(args, printer),
     }

@@ -169,10 +169,16 @@ pub(super) struct Change {
     pub targets: Option<Signed<Targets>>,
     pub snapshot: Option<Signed<Snapshot>>,
     pub timestamp: Option<Signed<Timestamp>>,
+    /// Files that go when nothing names them any more, relative to `repository/`.
+    pub removals: Vec<String>,
 }
 
 impl Repository {
-    fn keys(&self, role: Role, signing: &mut Signing<'_>) -> Result<Keys, RepositoryError> {
+    pub(super) fn keys(
+        &self,
+        role: Role,
+        signing: &mut Signing<'_>,
+    ) -> Result<Keys, RepositoryError> {
         let store = Keystore::new(&self.layout.keys());
         Keys::load(&store, &self.base.root().signed, role, signing.ask)
     }
@@ -194,10 +200,8 @@ impl Repository {
         new: &[NewTarget],
         signing: &mut Signing<'_>,
     ) -> Result<(), RepositoryError> {
-        self.check_names(new)?;
-        let targets_keys = self.keys(Role::Targets, signing)?;
-        let snapshot_keys = self.keys(Role::Snapshot, signing)?;
-        let timestamp_keys = self.keys(Role::Timestamp, signing)?;
+        self.check_names(new.iter().flat_map(|new| &new.names))?;
+        let keys = self.targets_keys(signing)?;
         let stage = commit::clear_stage(&self.layout)?;
         let consistent = self.base.root().signed.consistent_snapshot;
         let jobs: Vec<_> = new.iter().map(|new| job(new, consistent)).collect();
@@ -212,26 +216,19 @@ impl Repository {
         for (new, staged) in new.iter().zip(&staged) {
             list(&mut targets, new, staged);
         }
-        self.head(&mut targets, signing)?;
-        let targets = targets_keys.sign(&targets)?;
-        let snapshot = snapshot_keys.sign(&self.plan_snapshot(Some(&targets), signing)?)?;
-        let timestamp = self.plan_timestamp(Some(&snapshot), signing)?;
-        let change = Change {
-            timestamp: Some(timestamp_keys.sign(&timestamp)?),
-            targets: Some(targets),
-            snapshot: Some(snapshot),
-            ..Change::default()
-        };
         let files = staged.into_iter().flat_map(|staged| staged.files);
-        self.publish(&change, files.collect(), signing.now)
+        self.commit_targets(targets, &keys, files.collect(), Vec::new(), signing)
     }
 
-    fn check_names(&self, new: &[NewTarget]) -> Result<(), RepositoryError> {
+    pub(super) fn check_names<'a>(
+        &self,
+        new: impl Iterator<Item = &'a String>,
+    ) -> Result<(), RepositoryError> {
         let existing = self.base.targets().signed.targets.keys();
         let mut folded: BTreeMap<String, String> = existing
             .map(|name| (name.to_lowercase(), name.clone()))
             .collect();
-        for name in new.iter().flat_map(|new| &new.names) {
+        for name in new {
             name::check_path("target name", name)?;
             // FAT and macOS: one file cannot be two, nor a file and a folder.
             let lower = name.to_lowercase();
@@ -411,7 +408,10 @@ impl Repository {
     fn stage_change(&self, change: &Change, files: Vec<String>) -> Result<Commit, RepositoryError> {
         let stage = self.layout.work().join("stage");
         let consistent = self.base.root().signed.consistent_snapshot;
-        let mut commit = Commit::default();
+        let mut commit = Commit {
+            removals: change.removals.clone(),
+            ..Commit::default()
+        };
         for file in files {
             commit.renames.push(Rename {
                 from: file.clone(),

@@ -14,6 +14,7 @@ mod edit;
 mod memory;
 mod rotate;
 mod stage;
+mod targets;
 
 pub use create::{Created, create};
 pub use edit::{NewTarget, Signing, Validities};
@@ -222,6 +223,15 @@ pub enum RepositoryError {
         /// The threshold.
         threshold: u64,
     },
+    /// A target that is not listed.
+    #[error("the repository has no target {0}")]
+    NoTarget(String),
+    /// A target that is listed and not there.
+    #[error("the file of the target {0} is missing")]
+    NoTargetFile(String),
+    /// Nothing says which root is to be trusted.
+    #[error("nothing here says which root to trust: {} does not exist", .0.display())]
+    NoAnchor(PathBuf),
     /// A key file could not be used.
     #[error(transparent)]
     Key(#[from] KeystoreError),
@@ -307,6 +317,8 @@ impl Hint for RepositoryError {
             Self::Invalid { source, .. } | Self::Refused(source) => source.hint(),
             Self::Key(error) => error.hint(),
             Self::NoSuchKey { .. } => Some("fleetpack updates roots shows the key ids".to_owned()),
+            Self::NoTarget(_) => Some("fleetpack updates status".to_owned()),
+            Self::NoAnchor(_) => Some("--update-roots @root.json".to_owned()),
             Self::BelowThreshold { .. } => Some("--keys N".to_owned()),
             _ => None,
         }
@@ -383,6 +395,20 @@ pub fn read_root(layout: &Layout) -> Result<Signed<Root>, RepositoryError> {
     let memory = Memory::read(&layout.state())?;
     let roots = verify_roots(layout, &memory)?;
     Ok(roots.root().clone())
+}
+
+/// The root that this key holder's memory names: a trust anchor that does not come from the
+/// place it is to verify.
+pub fn known_root(layout: &Layout) -> Result<Vec<u8>, RepositoryError> {
+    layout.check_is_one()?;
+    let memory = Memory::read(&layout.state())?;
+    let version = memory
+        .version(Role::Root)
+        .ok_or_else(|| RepositoryError::NoAnchor(layout.state()))?;
+    let path = layout.published(&Role::Root.versioned_file(version));
+    let bytes = read(&path, ROOT_LIMIT)?;
+    memory.check(Role::Root, version, &bytes)?;
+    Ok(bytes)
 }
 
 impl Layout {

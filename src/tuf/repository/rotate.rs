@@ -227,6 +227,7 @@ impl Repository {
             targets,
             snapshot,
             timestamp,
+            ..Change::default()
         })
     }
 

@@ -144,7 +144,7 @@ fn copy_hashing(source: &Path, target: &Path) -> Result<Digests, RepositoryError
     Ok(hasher.finish())
 }
 
-fn copy_plain(source: &Path, target: &Path) -> Result<(), RepositoryError> {
+pub(super) fn copy_plain(source: &Path, target: &Path) -> Result<(), RepositoryError> {
     let copied = File::open(source).and_then(|mut input| {
         let mut output = AtomicFile::create(target, 0o644)?;
         // `io::copy` between files is `copy_file_range`.
