@@ -97,7 +97,7 @@ fn needs_an_anchor() {
         ["verify", "--path", "repo", "--update-roots", "@root.json"],
     )
     .ok()
-    .prints("16 targets verified");
+    .prints("20 targets verified");
 }
 
 fn exit_codes() {
