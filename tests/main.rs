@@ -22,6 +22,7 @@ mod linux_deb;
 mod linux_rpm;
 mod msi;
 mod package_outputs;
+mod package_repositories;
 mod pkg;
 mod quickstart;
 mod read_back;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         linux_rpm::trials(),
         msi::trials(),
         package_outputs::trials(),
+        package_repositories::trials(),
         pkg::trials(),
         quickstart::trials(),
         read_back::trials(),
