@@ -16,7 +16,7 @@ use super::config::Config;
 use super::fetched::{Documents, Fetched, Program, Unpacked};
 use crate::hint::Hint;
 use crate::install::Shared;
-use crate::tuf::client::{Client, ClientError};
+use crate::tuf::client::{Client, ClientError, Job};
 use crate::tuf::hashes::{Digests, Hasher};
 use crate::tuf::metadata::Role;
 
@@ -100,18 +100,21 @@ pub fn fetch(
     if config.desktop {
         wanted.push((Target::of(Component::Desktop, platform), &channels.desktop));
     }
-    let mut files = Vec::new();
     let mut jobs = Vec::new();
     for (target, channel) in &wanted {
         let name = target.name(channel);
         client.target(&name)?;
-        let file = temporary()?;
-        files.push(file.try_clone().map_err(temporary_failed)?);
-        jobs.push((name, file));
+        jobs.push(Job {
+            name,
+            spool: temporary()?,
+            // Builders verify programs again while they pack them; an archive is unpacked
+            // before, and must not change until then.
+            in_place: target.unpacked.is_none(),
+        });
     }
-    let digests = client.download_all(jobs, threads)?;
-    let fetched = wanted.into_iter().zip(files).zip(digests);
-    let programs = fetched.map(|(((target, channel), file), digests)| {
+    let obtained = client.download_all(jobs, threads)?;
+    let fetched = wanted.into_iter().zip(obtained);
+    let programs = fetched.map(|((target, channel), (file, digests))| {
         program(client, target, channel, file, &digests)
     });
     Ok(Fetched {

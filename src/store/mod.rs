@@ -11,6 +11,7 @@ pub mod tls;
 pub use disk::Disk;
 pub use http::{Http, HttpOptions};
 
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,12 @@ pub trait Store: Send + Sync {
 
     /// Opens `name`, from byte `offset` on where the source can (see [`Blob::offset`]).
     fn open(&self, name: &str, offset: u64) -> Result<Blob, StoreError>;
+
+    /// The file itself where `name` is one on this machine, so that it need not be copied to
+    /// be read twice; `None` where it comes from elsewhere. It may change at any time.
+    fn open_in_place(&self, _name: &str) -> Result<Option<File>, StoreError> {
+        Ok(None)
+    }
 
     /// Opens a file that lies in the folder itself and whose name may hold any character,
     /// such as metadata of a role with a slash in its name. `quoted` is that name with

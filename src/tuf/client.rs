@@ -172,6 +172,17 @@ impl Hint for ClientError {
     }
 }
 
+/// A target to be fetched.
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// The file it is downloaded into, from its beginning on.
+    pub spool: File,
+    /// Whether the repository's own file will do where it lies on this machine: for those who
+    /// verify once more what they read, as it may change at any time.
+    pub in_place: bool,
+}
+
 /// A client of one repository.
 pub struct Client {
     store: Box<dyn Store>,
@@ -386,12 +397,13 @@ impl Client {
         self.download_as(name, &target, file)
     }
 
-    /// Downloads several targets at once, on up to `threads` threads; the first error counts.
+    /// Fetches several targets at once, on up to `threads` threads, each into a file with its
+    /// digests; the first error counts.
     pub fn download_all(
         &self,
-        jobs: Vec<(String, File)>,
+        jobs: Vec<Job>,
         threads: NonZeroUsize,
-    ) -> Result<Vec<Digests>, ClientError> {
+    ) -> Result<Vec<(File, Digests)>, ClientError> {
         let next = AtomicUsize::new(0);
         let count = jobs.len();
         let jobs = Mutex::new(jobs.into_iter().map(Some).collect::<Vec<_>>());
@@ -400,10 +412,10 @@ impl Client {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 let job = lock(&jobs).get_mut(i).and_then(Option::take);
-                let Some((name, mut file)) = job else {
+                let Some(job) = job else {
                     return;
                 };
-                let result = self.download(&name, &mut file);
+                let result = self.obtain(job);
                 if result.is_err() {
                     // Nothing further is begun.
                     next.store(count, Ordering::Relaxed);
@@ -420,18 +432,58 @@ impl Client {
             work();
         });
         let results = results.into_inner().unwrap_or_else(|e| e.into_inner());
-        let mut digests = Vec::with_capacity(count);
+        let mut obtained = Vec::with_capacity(count);
         let mut failed = None;
         for result in results.into_iter().flatten() {
             match result {
-                Ok(done) => digests.push(done),
+                Ok(done) => obtained.push(done),
                 Err(e) => failed = failed.or(Some(e)),
             }
         }
         match failed {
             Some(error) => Err(error),
-            None => Ok(digests),
+            None => Ok(obtained),
         }
+    }
+
+    fn obtain(&self, job: Job) -> Result<(File, Digests), ClientError> {
+        let mut spool = job.spool;
+        if job.in_place
+            && let Some(obtained) = self.in_place(&job.name)?
+        {
+            return Ok(obtained);
+        }
+        let digests = self.download(&job.name, &mut spool)?;
+        Ok((spool, digests))
+    }
+
+    // The repository's own file, verified; `None` where it has to be downloaded, or where
+    // that will say what is wrong.
+    fn in_place(&self, name: &str) -> Result<Option<(File, Digests)>, ClientError> {
+        let target = self.target(name)?;
+        let store = self.targets.as_ref().unwrap_or(&self.store);
+        for path in target_paths(name, &target, self.consistent()) {
+            let path = format!("{}{path}", self.options.target_prefix);
+            let Ok(Some(file)) = store.open_in_place(&path) else {
+                continue;
+            };
+            // TUF 5.7.2 endless data: one byte more than was signed is enough to know.
+            let Ok(digests) = Digests::read(&mut (&file).take(target.length + 1)) else {
+                return Ok(None);
+            };
+            let is_right = digests.length == target.length;
+            if is_right && target.hashes.verify(&digests).is_ok() {
+                return Ok(Some((file, digests)));
+            }
+            return Ok(None);
+        }
+        Ok(None)
+    }
+
+    fn consistent(&self) -> bool {
+        self.trusted
+            .as_ref()
+            .is_some_and(|trusted| trusted.root().signed.consistent_snapshot)
     }
 
     fn download_as(
@@ -440,12 +492,8 @@ impl Client {
         target: &TargetFile,
         file: &mut File,
     ) -> Result<Digests, ClientError> {
-        let consistent = self
-            .trusted
-            .as_ref()
-            .is_some_and(|trusted| trusted.root().signed.consistent_snapshot);
         let mut missing = None;
-        for path in target_paths(name, target, consistent) {
+        for path in target_paths(name, target, self.consistent()) {
             let path = format!("{}{path}", self.options.target_prefix);
             match self.stream(&path, name, target.length, file) {
                 Err(

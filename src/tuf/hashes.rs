@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
@@ -44,12 +46,22 @@ impl Digests {
     }
 }
 
-/// Computes [`Digests`] in one pass.
-#[derive(Clone)]
+/// Bytes after which sha512 moves to a thread of its own: about a millisecond of work.
+const LONG: u64 = 1 << 20;
+
+/// Computes [`Digests`] in one pass. Of a long content each algorithm has a thread: sha512
+/// takes twice as long as sha256, and one file after the other would leave a core idle.
 pub struct Hasher {
     length: u64,
     sha256: digest::Context,
-    sha512: digest::Context,
+    sha512: Sha512,
+}
+
+enum Sha512 {
+    Here(digest::Context),
+    Beside(SyncSender<Vec<u8>>, JoinHandle<digest::Context>),
+    /// Between the two.
+    Moving,
 }
 
 impl Default for Hasher {
@@ -64,15 +76,18 @@ impl Hasher {
         Self {
             length: 0,
             sha256: digest::Context::new(&digest::SHA256),
-            sha512: digest::Context::new(&digest::SHA512),
+            sha512: Sha512::Here(digest::Context::new(&digest::SHA512)),
         }
     }
 
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
-        self.sha256.update(bytes);
+        if self.length > LONG && matches!(self.sha512, Sha512::Here(_)) {
+            self.sha512 = std::mem::replace(&mut self.sha512, Sha512::Moving).beside();
+        }
         self.sha512.update(bytes);
+        self.sha256.update(bytes);
     }
 
     /// Bytes hashed so far.
@@ -90,10 +105,54 @@ impl Hasher {
         digests
             .sha256
             .copy_from_slice(self.sha256.finish().as_ref());
+        if let Some(sha512) = self.sha512.finish() {
+            digests.sha512.copy_from_slice(sha512.as_ref());
+        }
         digests
-            .sha512
-            .copy_from_slice(self.sha512.finish().as_ref());
-        digests
+    }
+}
+
+impl Sha512 {
+    /// Moves the work to a thread. Without one it stays here.
+    fn beside(self) -> Self {
+        let Self::Here(context) = self else {
+            return self;
+        };
+        let (sender, receiver) = std::sync::mpsc::sync_channel::<Vec<u8>>(8);
+        let mut moved = context.clone();
+        let thread = std::thread::Builder::new().spawn(move || {
+            while let Ok(bytes) = receiver.recv() {
+                moved.update(&bytes);
+            }
+            moved
+        });
+        match thread {
+            Ok(thread) => Self::Beside(sender, thread),
+            Err(_) => Self::Here(context),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Here(context) => context.update(bytes),
+            // The receiver goes away only by a panic, which `finish` passes on.
+            Self::Beside(sender, _) => drop(sender.send(bytes.to_vec())),
+            Self::Moving => {}
+        }
+    }
+
+    fn finish(self) -> Option<digest::Digest> {
+        match self {
+            Self::Here(context) => Some(context.finish()),
+            Self::Beside(sender, thread) => {
+                drop(sender);
+                match thread.join() {
+                    Ok(context) => Some(context.finish()),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Self::Moving => None,
+        }
     }
 }
 
@@ -184,6 +243,21 @@ mod tests {
                 .map(|(k, v)| ((*k).to_owned(), v.clone()))
                 .collect(),
         )
+    }
+
+    #[test]
+    fn long_contents_in_pieces() {
+        let bytes: Vec<u8> = (0..3 * LONG).map(|n| ((n * n) >> 7) as u8).collect();
+        for piece in [1 << 16, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, bytes.len()] {
+            let mut hasher = Hasher::new();
+            bytes.chunks(piece).for_each(|chunk| hasher.update(chunk));
+            let digests = hasher.finish();
+            let sha512 = digest::digest(&digest::SHA512, &bytes);
+            assert_eq!(digests.sha512[..], *sha512.as_ref(), "{piece}");
+            let sha256 = digest::digest(&digest::SHA256, &bytes);
+            assert_eq!(digests.sha256[..], *sha256.as_ref(), "{piece}");
+            assert_eq!(digests.length, bytes.len() as u64);
+        }
     }
 
     #[test]
