@@ -179,7 +179,7 @@ fn promote() {
         .map(|line| line.split(' ').nth(1).unwrap())
         .collect();
     published.sort_unstable();
-    let expected = ["1", "1.2", "1.2.3", "stable"].map(|c| format!("orbit/linux/{c}/orbit"));
+    let expected = ["1.2.3", "1.2", "1", "stable"].map(|c| format!("orbit/linux/{c}/orbit"));
     assert_eq!(published, expected);
     for peer in [Peer::PythonTuf, Peer::GoTuf] {
         assert_eq!(peer.follow(&scratch, &server.url, None, true), elf(62));
