@@ -5,6 +5,8 @@
 //! What only a real Windows can show is listed in [`not_shown`].
 
 mod bad_input;
+mod command;
+mod not_shown;
 mod readers;
 mod sample;
 mod script;
@@ -20,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
         bad_input::trials(),
         script::trials(),
         signing::trials(),
+        command::trials(),
+        not_shown::trials(),
         wine::trials(),
     ]
     .into_iter()

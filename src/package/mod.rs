@@ -141,6 +141,9 @@ pub trait Builder: Sync {
 /// A package could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// A package could not be signed.
+    #[error(transparent)]
+    Sign(Box<msi::authenticode::SignError>),
     /// Contents could not be read, or are not those that were verified.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -177,6 +180,7 @@ pub enum BuildError {
 impl Hint for BuildError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Sign(error) => error.hint(),
             Self::Compress(error) => error.hint(),
             Self::Signing(error) => error.hint(),
             _ => None,

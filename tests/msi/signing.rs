@@ -63,12 +63,12 @@ ess_cert_id_alg = sha256
 ";
 
 /// Keys and certificates made with openssl.
-struct Issuer {
-    scratch: Scratch,
+pub struct Issuer {
+    pub scratch: Scratch,
 }
 
 impl Issuer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let issuer = Self {
             scratch: Scratch::new(),
         };
@@ -87,7 +87,7 @@ impl Issuer {
     }
 
     /// A pair `<name>.pem` (with its issuer) and `<name>.key`.
-    fn issue(&self, name: &str, key: &str, extensions: &str) {
+    pub fn issue(&self, name: &str, key: &str, extensions: &str) {
         self.openssl(&format!("genpkey {key} -out {name}.key"));
         self.openssl(&format!(
             "req -new -key {name}.key -subj /CN={name} -config openssl.cnf -out {name}.csr"
@@ -136,7 +136,7 @@ impl Issuer {
         Ok(msi)
     }
 
-    fn verified(&self, msi: &Path) -> String {
+    pub fn verified(&self, msi: &Path) -> String {
         let args = [
             "verify",
             "-CAfile",
@@ -150,7 +150,7 @@ impl Issuer {
     }
 }
 
-const RSA: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
+pub const RSA: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
 const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
 
 fn accepted() {

@@ -291,6 +291,18 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub rpm_signing_key: Option<PathBuf>,
 
+    /// Certificate that signs msi files, as PEM: its own first, then its issuers'
+    #[arg(long, value_name = "FILE")]
+    pub msi_signing_cert: Option<PathBuf>,
+
+    /// Private key of --msi-signing-cert, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub msi_signing_key: Option<PathBuf>,
+
+    /// Time stamp authority (RFC 3161) for signed msi files
+    #[arg(long, value_name = "URL", requires = "msi_signing_cert")]
+    pub msi_timestamp_url: Option<String>,
+
     /// Compression of the payload where the format has a choice: gzip, zstd, xz or none
     #[arg(long, value_parser = compression, value_name = "WORD")]
     pub compression: Option<Compression>,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::applicable::{Applied, applied};
 use super::naming::{self, Installer};
 use super::options::{Options, Place};
+use super::signing::Signing;
 use crate::agent::component::Platform;
 use crate::agent::fetched::Fetched;
 use crate::agent::{AgentError, fetch, identity, linux, macos, windows};
@@ -157,7 +158,7 @@ fn build_jobs(
             epoch: options.epoch,
             cancelled: &|| false,
         };
-        let size = write(job.builder, &tree, &context, &path)?;
+        let size = write(job, &tree, &context, &path, options.signing.as_ref())?;
         built.push(Built {
             format: job.format,
             arch: job.arch,
@@ -184,16 +185,20 @@ fn tree(job: &Job<'_>) -> Result<Tree, AgentError> {
 
 // An installer holds secrets: nobody but its owner reads it.
 fn write(
-    builder: &dyn Builder,
+    job: &Job<'_>,
     tree: &Tree,
     context: &BuildContext<'_>,
     path: &Path,
+    signing: Option<&Signing>,
 ) -> Result<u64, CliError> {
     let file = AtomicFile::create(path, 0o600)?;
     let mut output = Output::new(file.handle()?, path);
-    builder.build(tree, context, &mut output)?;
-    let size = output.position();
+    job.builder.build(tree, context, &mut output)?;
     let _: File = output.finish()?;
+    if let Some(signing) = signing.filter(|_| job.format == Format::Msi) {
+        signing.sign(file.handle()?, &tree.identity)?;
+    }
+    let size = file.handle()?.metadata()?.len();
     file.commit()?;
     Ok(size)
 }

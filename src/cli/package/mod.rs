@@ -7,6 +7,7 @@ mod build;
 mod naming;
 mod options;
 mod scripts;
+mod signing;
 mod summary;
 
 pub use args::Args;

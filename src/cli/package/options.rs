@@ -10,6 +10,7 @@ use super::anchor;
 use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
 use super::naming::Naming;
 use super::scripts::Scripts;
+use super::signing::Signing;
 use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret};
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::fs;
@@ -36,6 +37,8 @@ pub struct Options {
     pub naming: Naming,
     /// The builder of rpm files, with the key that signs them.
     pub rpm: Rpm,
+    /// By whom Windows packages are signed.
+    pub signing: Option<Signing>,
     /// Payload compression, if not the format's own.
     pub compression: Option<Compression>,
     /// Seconds since 1970 in the packages.
@@ -70,6 +73,7 @@ impl Options {
             place: Place::Folder(folder),
             naming: Naming::default(),
             rpm: Rpm::unsigned(),
+            signing: None,
             compression: None,
             epoch: 0,
             anchor: Vec::new(),
@@ -103,6 +107,7 @@ impl Options {
         let compression = args.output.compression;
         let naming = args.output.outname.clone().unwrap_or_default();
         let rpm = rpm(args.output.rpm_signing_key.as_deref(), surroundings)?;
+        let signing = Signing::read(&args.output, surroundings)?;
         let scripts = args.scripts.read()?;
         let config = config(args, update_url)?;
         config.check()?;
@@ -113,6 +118,7 @@ impl Options {
             place,
             naming,
             rpm,
+            signing,
             compression,
             epoch,
             anchor,

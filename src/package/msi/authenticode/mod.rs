@@ -112,6 +112,12 @@ impl From<der::Error> for SignError {
     }
 }
 
+impl From<SignError> for crate::package::BuildError {
+    fn from(error: SignError) -> Self {
+        Self::Sign(Box::new(error))
+    }
+}
+
 impl Hint for SignError {
     fn hint(&self) -> Option<String> {
         match self {
