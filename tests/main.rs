@@ -30,6 +30,7 @@ mod readme;
 mod rotation;
 mod rpm;
 mod rpm_signing;
+mod shell;
 mod status;
 mod tuf_peers;
 mod updates;
@@ -56,6 +57,7 @@ fn main() -> std::process::ExitCode {
         rpm_signing::trials(),
         rotation::trials(),
         status::trials(),
+        shell::trials(),
         tuf_peers::trials(),
         updates::trials(),
     ])

@@ -8,7 +8,9 @@ mod error;
 mod printer;
 mod surroundings;
 
+pub mod completions;
 pub mod inspect;
+pub mod man;
 pub mod package;
 pub mod quickstart;
 pub mod updates;
@@ -20,7 +22,7 @@ pub use surroundings::Surroundings;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Update repositories and installers for Fleet's agent
 #[derive(Debug, Parser)]
@@ -49,6 +51,10 @@ enum Command {
     Quickstart(quickstart::Args),
     /// Show what is inside an installer, or how two differ
     Inspect(inspect::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
 }
 
 /// Runs the program with the arguments of its process and reports how it ended.
@@ -69,6 +75,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Package(args) => package::run(*args, &surroundings, &printer),
         Command::Quickstart(args) => quickstart::run(args, &surroundings, &printer),
         Command::Inspect(args) => inspect::run(args, &surroundings, &printer),
+        Command::Completions(args) => completions::run(&args, Args::command(), &printer),
+        Command::Man(args) => man::run(&args, Args::command(), &printer),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,7 +89,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::CommandFactory;
 
     #[test]
     fn arguments_are_consistent() {
