@@ -2,8 +2,8 @@
 //!
 //! The file in order: the payload cabinet (shared files, the same bytes for every customer),
 //! the customer's small cabinet, the database's streams, the compound file's own tables.
-//! Which rows there are is settled in [`tables`], [`actions`] and [`sequence`]; what bytes
-//! they become in [`database`]; the containers in [`cabinet`] and [`compound`]. Signing is a
+//! Which rows there are is settled in `tables`, `actions` and `sequence`; what bytes
+//! they become in `database`; the containers in `cabinet` and `compound`. Signing is a
 //! step after the build: [`authenticode`]. Documents: Windows Installer SDK, MS-CAB, MS-CFB.
 
 mod actions;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The payload stands last, so that it is streamed straight into the file and the table of
-//! contents patched in before it ([`xar`]). Signing happens afterwards, in a room of its own.
+//! contents patched in before it (`xar`). Signing happens afterwards, in a room of its own.
 
 mod bom;
 mod cpio;

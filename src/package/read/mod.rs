@@ -3,7 +3,7 @@
 //! [`read`] walks a whole file once, front to back, with bounded memory: it decompresses,
 //! hashes every contents, and holds what it finds against every digest the format itself
 //! carries. What it cannot vouch for is an error; a [`Package`] that came back was whole.
-//! [`matches`] then says whether it is what an [`install::Tree`](crate::install::Tree) asked
+//! [`matches()`] then says whether it is what an [`install::Tree`](crate::install::Tree) asked
 //! for. Packages of other programs are read as well.
 //!
 //! Nothing here writes. Files are told apart by their first bytes ([`sniff`]). Each format has

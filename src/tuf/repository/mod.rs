@@ -2,8 +2,8 @@
 //!
 //! [`Repository::open`] takes the lock, finishes a commit that was interrupted and verifies
 //! what is published: the root chain from the local anchor, thresholds, and nothing older than
-//! what this key holder signed or saw ([`memory`]). An edit is planned ([`edit`]), signed in
-//! full and verified as an agent would, before anything visible changes ([`commit`]).
+//! what this key holder signed or saw (`memory`). An edit is planned (`edit`), signed in
+//! full and verified as an agent would, before anything visible changes (`commit`).
 //!
 //! Beside `repository/`, `keys/` and `staged/` (which stays go-tuf's) there is `.fleetpack/`
 //! with the lock, the files of a commit and its list of renames.
