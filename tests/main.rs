@@ -18,8 +18,10 @@ mod documents;
 mod foreign_packages;
 mod harness;
 mod harness_works;
+mod linux_arch;
 mod linux_deb;
 mod linux_rpm;
+mod linux_scripts;
 mod msi;
 mod package_outputs;
 mod package_repositories;
@@ -44,8 +46,10 @@ fn main() -> std::process::ExitCode {
         documents::trials(),
         foreign_packages::trials(),
         harness_works::trials(),
+        linux_arch::trials(),
         linux_deb::trials(),
         linux_rpm::trials(),
+        linux_scripts::trials(),
         msi::trials(),
         package_outputs::trials(),
         package_repositories::trials(),
