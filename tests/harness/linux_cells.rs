@@ -67,7 +67,10 @@ impl Manager {
         match self {
             Self::Dpkg => "^/var/(lib/dpkg|log/dpkg.log|log/alternatives.log)",
             Self::Rpm => "^/var/(lib/rpm|tmp)|^/root/.rpmdb",
-            Self::Pacman => "^/var/(lib/pacman|log/pacman.log|cache/ldconfig)|^/etc/ld.so.cache",
+            // On Arch the package `filesystem` keeps the last two.
+            Self::Pacman => {
+                "^/var/(lib/pacman|log/pacman.log|cache/ldconfig)|^/etc/ld.so.cache|^/opt$|^/usr/local/bin$"
+            }
         }
     }
 }
@@ -441,7 +444,7 @@ fn remove_while_stopped(cell: &Cell) {
 fn labels(cell: &Cell) {
     let host = cell.host();
     host.write(
-        "/usr/local/sbin/restorecon",
+        "/usr/sbin/restorecon",
         "#!/bin/sh\necho \"$@\" >> /run/restorecon\n",
     );
     host.ok("chmod 755 /usr/sbin/restorecon");

@@ -89,11 +89,15 @@ impl Payload {
     }
 }
 
-/// The tree's entries and the package's documentation.
+/// The tree's entries and the package's documentation. Directories of the system are left
+/// out: dpkg would remove an empty `/opt` with the last package that lists it. preinst makes
+/// those that are missing.
 fn entries(tree: &Tree, context: &BuildContext<'_>) -> Result<Vec<Entry>, BuildError> {
     let mut entries = tree.entries.clone();
     entries.extend(documentation::entries(&tree.identity, context)?);
-    Tree::settle(Os::Linux, entries).map_err(|error| unfit(error.to_string()))
+    let mut entries = Tree::settle(Os::Linux, entries).map_err(|error| unfit(error.to_string()))?;
+    entries.retain(|entry| !distribution::is_system_directory(&entry.path));
+    Ok(entries)
 }
 
 /// The member `md5sums` (deb-md5sums(5)): files without secrets. The digests of shared files

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{BuildError, Format};
+use super::{BuildError, Format, distribution};
 use crate::install::{Event, Tree};
 use crate::templates;
 
@@ -86,6 +86,8 @@ fn function(event: Event) -> &'static str {
 struct Scripts<'a> {
     package: &'a str,
     service: Option<&'a str>,
+    /// Directories of the system that the tree's files lie in.
+    system_directories: Vec<&'a str>,
     /// The rendered functions.
     functions: String,
     /// Which events have an administrator's script, `<event>_administrator`.
@@ -133,6 +135,7 @@ impl<'a> Scripts<'a> {
         };
         Ok(Self {
             package,
+            system_directories: system_directories(tree),
             service: tree.service.as_ref().map(|service| service.name.as_str()),
             functions: templates::render("linux/functions", &functions)?,
             administrator,
@@ -142,6 +145,20 @@ impl<'a> Scripts<'a> {
     fn render(&self, template: &str) -> Result<String, BuildError> {
         Ok(templates::render(template, self)?)
     }
+}
+
+/// Without those that another of them lies in.
+fn system_directories(tree: &Tree) -> Vec<&str> {
+    let paths = || tree.entries.iter().map(|entry| entry.path.as_str());
+    let system = || paths().filter(|path| distribution::is_system_directory(path));
+    let holds = |outer: &str, inner: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    system()
+        .filter(|outer| !system().any(|inner| holds(outer, inner)))
+        .collect()
 }
 
 #[cfg(test)]
