@@ -66,13 +66,13 @@ fn all() -> Vec<(String, &'static str, String)> {
         }
         let tree = tree(lifecycle, start);
         let kind = format!("start={start} administrator={administrator}");
-        let formats: [(&str, fn(&Tree) -> _); 3] = [
-            ("deb", scripts::deb),
-            ("rpm", scripts::rpm),
-            ("arch", scripts::arch),
+        let formats = [
+            ("deb", scripts::deb(&tree)),
+            ("rpm", scripts::rpm(&tree)),
+            ("arch", scripts::arch(&tree)),
         ];
-        for (format, render) in formats {
-            let rendered: Vec<Script> = render(&tree).unwrap();
+        for (format, rendered) in formats {
+            let rendered: Vec<Script> = rendered.unwrap();
             for (name, text) in rendered {
                 let shell = if format == "arch" { "bash" } else { "sh" };
                 all.push((format!("{format} {name} {kind}"), shell, text));
