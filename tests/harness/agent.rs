@@ -201,14 +201,24 @@ pub fn publish(scratch: &Scratch, version: &str, programs: &[(&str, &Path)]) {
 
 /// Packages what `<scratch>/tuf` offers as `stable`.
 pub fn package(scratch: &Scratch, format: &str, wanted: &Wanted) -> PathBuf {
+    let repository = scratch.join("tuf/repository");
+    let mut wanted = wanted.clone();
+    wanted
+        .more
+        .push(format!("--update-url={}", repository.display()));
+    wanted
+        .more
+        .push("--agent-update-url=https://updates.example.com".to_owned());
+    package_from(scratch, format, &wanted)
+}
+
+/// Packages from the update URL among the further arguments, which serves `<scratch>/tuf`.
+pub fn package_from(scratch: &Scratch, format: &str, wanted: &Wanted) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let file = scratch.join(format!("{}-{number}.{format}", wanted.version));
     let run = scratch
         .fleetpack(["package", "--type", format, "--update-roots", "@root.json"])
-        .arg("--update-url")
-        .arg(scratch.join("tuf/repository"))
-        .arg("--agent-update-url=https://updates.example.com")
         .arg("--fleet-url=https://fleet.example.com")
         .arg(format!("--enroll-secret={}", wanted.secret))
         .arg("--outfile")

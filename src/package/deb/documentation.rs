@@ -21,6 +21,7 @@ struct Words<'a> {
     homepage: &'a str,
     license: &'a str,
     date: String,
+    year: String,
 }
 
 /// The two files in `/usr/share/doc/<name>`.
@@ -35,7 +36,8 @@ pub(super) fn entries(
         maintainer: &identity.maintainer,
         homepage: &identity.homepage,
         license: &identity.license,
-        date: date(context.epoch)?,
+        date: date(context.epoch, "%a, %d %b %Y %H:%M:%S +0000")?,
+        year: date(context.epoch, "%Y")?,
     };
     let folder = format!("/usr/share/doc/{}", identity.name);
     let changelog = match identity.version.contains('-') {
@@ -55,11 +57,11 @@ pub(super) fn entries(
 }
 
 /// A date as a changelog has it (Policy 4.4): RFC 5322 with a numeric zone.
-fn date(epoch: u64) -> Result<String, BuildError> {
+fn date(epoch: u64, form: &str) -> Result<String, BuildError> {
     i64::try_from(epoch)
         .ok()
         .and_then(|epoch| jiff::Timestamp::from_second(epoch).ok())
-        .map(|time| time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string())
+        .map(|time| time.strftime(form).to_string())
         .ok_or_else(|| unfit(format!("the time stamp {epoch}")))
 }
 
@@ -75,7 +77,8 @@ mod tests {
             (u64::MAX, None),
         ];
         for (epoch, expected) in cases {
-            assert_eq!(date(epoch).ok().as_deref(), expected, "{epoch}");
+            let form = "%a, %d %b %Y %H:%M:%S +0000";
+            assert_eq!(date(epoch, form).ok().as_deref(), expected, "{epoch}");
         }
     }
 }

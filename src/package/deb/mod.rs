@@ -89,14 +89,16 @@ impl Payload {
     }
 }
 
-/// The tree's entries and the package's documentation. Directories of the system are left
-/// out: dpkg would remove an empty `/opt` with the last package that lists it. preinst makes
-/// those that are missing.
+/// Directories that every Debian has and no package lists: dpkg would remove them, when they
+/// are empty, with a package that does. preinst makes those that are missing.
+const UNLISTED: [&str; 3] = ["/opt", "/usr/local", "/usr/local/bin"];
+
+/// The tree's entries and the package's documentation, without what is [`UNLISTED`].
 fn entries(tree: &Tree, context: &BuildContext<'_>) -> Result<Vec<Entry>, BuildError> {
     let mut entries = tree.entries.clone();
     entries.extend(documentation::entries(&tree.identity, context)?);
     let mut entries = Tree::settle(Os::Linux, entries).map_err(|error| unfit(error.to_string()))?;
-    entries.retain(|entry| !distribution::is_system_directory(&entry.path));
+    entries.retain(|entry| !UNLISTED.contains(&entry.path.as_str()));
     Ok(entries)
 }
 

@@ -86,7 +86,7 @@ fn function(event: Event) -> &'static str {
 struct Scripts<'a> {
     package: &'a str,
     service: Option<&'a str>,
-    /// Directories of the system that the tree's files lie in.
+    /// Directories of the system that the tree's files lie in: they may be missing.
     system_directories: Vec<&'a str>,
     /// The rendered functions.
     functions: String,
