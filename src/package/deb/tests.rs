@@ -146,7 +146,7 @@ fn control_and_sums() {
     let members = members(&build_on(1, &tree("1.2.3"), None).unwrap());
     let control = expand("control.tar.gz", &members[1].1);
     let expected = "Package: sample-agent\nVersion: 1.2.3\nArchitecture: amd64\n\
-        Maintainer: Example <agent@example.org>\nInstalled-Size: 1066\nSection: admin\n\
+        Maintainer: Example <agent@example.org>\nInstalled-Size: 1072\nSection: admin\n\
         Priority: optional\nHomepage: https://example.org\nDescription: Sample agent\n \
         First line.\n .\n Third line.\n";
     assert_eq!(file(&control, "./control"), expected);
