@@ -14,7 +14,7 @@ pub fn against_others(bench: &Bench) -> Result<Vec<Row>, String> {
     let contenders = [
         ours,
         dpkg_deb(&folder),
-        nfpm(bench, &folder)?,
+        nfpm(bench, &folder, "deb")?,
         limit(bench, &folder)?,
     ];
     let medians = alternate(&contenders, bench.rounds)?;
@@ -113,34 +113,44 @@ pub fn cell(median: Median) -> String {
 }
 
 /// A package from the repository of the payload, without any state of an earlier run.
-fn fleetpack(
+pub fn fleetpack(
     bench: &Bench,
     folder: &Path,
     compression: &str,
     before: &[&str],
 ) -> Result<Contender, String> {
+    let out = folder.join(format!("fleetpack-{compression}-{}.deb", before.len()));
+    let out_word = out.display().to_string();
+    let words = [
+        "--type",
+        "deb",
+        "--compression",
+        compression,
+        "--outfile",
+        &out_word,
+    ];
+    let mut contender = package_of(bench, folder, &words)?.output(out);
+    contender
+        .command
+        .splice(0..0, before.iter().map(|word| (*word).to_owned()));
+    Ok(contender)
+}
+
+/// `fleetpack package` of the payload's repository.
+pub fn package_of(bench: &Bench, folder: &Path, words: &[&str]) -> Result<Contender, String> {
     let repository = updates::repository_of_payload(bench)?;
     let roots = format!("@{}", repository.join("repository/root.json").display());
     let url = format!("file://{}", repository.join("repository").display());
-    let out = folder.join(format!("fleetpack-{compression}-{}.deb", before.len()));
-    let out_word = out.display().to_string();
-    let mut command = before.to_vec();
-    command.extend([
-        bench.fleetpack.as_str(),
-        "package",
-        "--type",
-        "deb",
-        "--no-state",
-    ]);
+    let mut command = vec![bench.fleetpack.as_str(), "package", "--no-state"];
     command.extend(["--update-url", &url, "--update-roots", &roots]);
     command.extend(["--fleet-url", "https://fleet.example.org"]);
     command.extend(["--enroll-secret", "made-up-for-the-benchmark"]);
-    command.extend(["--compression", compression, "--outfile", &out_word]);
-    Ok(Contender::new("fleetpack", folder, &command).output(out))
+    command.extend(words);
+    Ok(Contender::new("fleetpack", folder, &command))
 }
 
 /// The tree of our package on disk, for those who pack it again.
-fn unpack(ours: &Contender, folder: &Path) -> Result<(), String> {
+pub fn unpack(ours: &Contender, folder: &Path) -> Result<(), String> {
     let [program, args @ ..] = &ours.command[..] else {
         return Err("no command".into());
     };
@@ -170,7 +180,7 @@ fn dpkg_deb(folder: &Path) -> Contender {
 }
 
 /// nfpm with its defaults, over the same tree.
-fn nfpm(bench: &Bench, folder: &Path) -> Result<Contender, String> {
+pub fn nfpm(bench: &Bench, folder: &Path, packager: &str) -> Result<Contender, String> {
     let tree = folder.join("tree");
     let mut config = String::from(
         "name: fleet-osquery\narch: amd64\nversion: 1.0.0\nmaintainer: Made Up <a@example.org>\n\
@@ -184,14 +194,14 @@ fn nfpm(bench: &Bench, folder: &Path) -> Result<Contender, String> {
         }
     }
     std::fs::write(folder.join("nfpm.yaml"), config).map_err(|e| e.to_string())?;
-    let out = folder.join("nfpm.deb");
+    let out = folder.join(format!("nfpm.{packager}"));
     let word = out.display().to_string();
     let program = bench.rivals.nfpm.display().to_string();
     let command = [
         &program,
         "package",
         "-p",
-        "deb",
+        packager,
         "-f",
         "nfpm.yaml",
         "-t",

@@ -1,5 +1,5 @@
 //! The benchmark: `cargo run --release -p bench`, with `-- ROUNDS ROW…` for some rows alone
-//! (`deb`, `cores`, `compression`, `add`, `size`).
+//! (`deb`, `cores`, `compression`, `rpm`, `several`, `add`, `size`).
 //!
 //! Every row is a ratio of medians between programs that were run in turns on one payload,
 //! made by `bench/agent-payload` from the Rust toolchain: 134 MB of real machine code. Rows
@@ -13,6 +13,7 @@
 )]
 
 mod deb;
+mod linux;
 mod measure;
 mod rivals;
 mod updates;
@@ -47,6 +48,8 @@ const ROWS: &[(&str, Rows)] = &[
     ("deb", deb::against_others),
     ("cores", deb::one_and_two_cores),
     ("compression", deb::compressions),
+    ("rpm", linux::rpm_against_nfpm),
+    ("several", linux::several),
     ("add", updates::add_against_go_tuf),
     ("size", updates::by_number_of_targets),
 ];
