@@ -13,6 +13,7 @@
 //! - [`tuf`]: The Update Framework: metadata, keys, client workflow, repository editing.
 //! - [`install`]: what an installer is, in no format's terms.
 //! - [`agent`]: what fleetd is; makes an [`install::Tree`] of a configuration and fetched components.
+//! - [`apple`]: signature, notarisation and MDM files of a macOS package that was built.
 //! - [`compress`]: parallel, deterministic compression; digests alongside.
 //! - [`templates`]: scripts, units and documents for hosts, filled in by named escapes.
 //! - [`package`]: one room per format, behind one trait.
@@ -20,6 +21,7 @@
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
 pub mod agent;
+pub mod apple;
 pub mod cli;
 pub mod compress;
 pub mod fs;

@@ -10,7 +10,7 @@
 //! - [`sample`]: stand-ins for the programs, to try things out.
 //! - [`linux`]: configuration and programs as an [`install::Tree`](crate::install::Tree);
 //!   [`linux_lifecycle`]: what is done on the host around installation and removal.
-//! - [`macos`]: the same on macOS.
+//! - [`macos`]: the same on macOS; [`mobileconfig`]: the profile that configures it by MDM.
 //! - [`windows`]: the same on Windows.
 //! - [`inventory`]: what a repository holds, in fleetd's terms.
 //! - [`release`]: a program on its way into a repository; [`sniff`]: what kind of file it is.
@@ -27,6 +27,7 @@ pub mod layout;
 pub mod linux;
 pub mod linux_lifecycle;
 pub mod macos;
+pub mod mobileconfig;
 pub mod release;
 pub mod sample;
 pub mod sniff;

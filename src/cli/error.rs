@@ -7,6 +7,9 @@ use crate::agent::config::ConfigError;
 use crate::agent::fetch::FetchError;
 use crate::agent::release::ReleaseError;
 use crate::agent::sample::SampleError;
+use crate::apple::manifest::ManifestError;
+use crate::apple::notary::NotaryError;
+use crate::apple::signing::SigningError;
 use crate::hint::Hint;
 use crate::inspect::InspectError;
 use crate::package::BuildError;
@@ -107,6 +110,15 @@ pub enum CliError {
         /// How many were looked at.
         targets: usize,
     },
+    /// A macOS package could not be signed.
+    #[error(transparent)]
+    MacosSigning(#[from] SigningError),
+    /// A macOS package could not be notarised.
+    #[error(transparent)]
+    Notary(#[from] NotaryError),
+    /// The manifest of a macOS package could not be made.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A file named on the command line.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -150,8 +162,11 @@ impl Hint for CliError {
             Self::Inspect(error) => error.hint(),
             Self::Build(error) => error.hint(),
             Self::Signing(error) => error.hint(),
+            Self::MacosSigning(error) => error.hint(),
+            Self::Notary(error) => error.hint(),
             Self::Print(_)
             | Self::Io(_)
+            | Self::Manifest(_)
             | Self::Sample(_)
             | Self::Read(_)
             | Self::Difference(_) => None,

@@ -32,6 +32,23 @@ pub struct HttpOptions {
     pub silence: Option<Duration>,
 }
 
+/// A client with these options and this page's limits of time; with `https`, it speaks nothing
+/// else. Statuses are answers, not errors.
+pub fn client(options: HttpOptions, https: bool) -> ureq::Agent {
+    let silence = options.silence.unwrap_or(SILENCE);
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .https_only(https)
+        .user_agent(concat!("fleetpack/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("identity")
+        .timeout_connect(Some(CONNECT))
+        .timeout_recv_response(Some(silence))
+        .timeout_per_read(Some(silence))
+        .tls_config(tls_config(options))
+        .build()
+        .new_agent()
+}
+
 /// A web server's folder.
 pub struct Http {
     base: Url,
@@ -45,18 +62,7 @@ impl Http {
         if url.host_str().is_none_or(str::is_empty) || url.fragment().is_some() {
             return Err(StoreError::Place(base.to_owned()));
         }
-        let silence = options.silence.unwrap_or(SILENCE);
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .https_only(url.scheme() == "https")
-            .user_agent(concat!("fleetpack/", env!("CARGO_PKG_VERSION")))
-            .accept_encoding("identity")
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(silence))
-            .timeout_per_read(Some(silence))
-            .tls_config(tls_config(options))
-            .build()
-            .new_agent();
+        let agent = client(options, url.scheme() == "https");
         Ok(Self { base: url, agent })
     }
 

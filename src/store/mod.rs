@@ -9,7 +9,7 @@ pub mod http;
 pub mod tls;
 
 pub use disk::Disk;
-pub use http::{Http, HttpOptions};
+pub use http::{Http, HttpOptions, client};
 
 use std::fs::File;
 use std::io::Read;

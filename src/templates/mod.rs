@@ -49,6 +49,8 @@ const LINUX: &[(&str, &str)] = templates![
 const MACOS: &[(&str, &str)] = templates![
     "macos/after-install",
     "macos/launch-daemon.plist",
+    "macos/mdm-manifest.plist",
+    "macos/mobileconfig",
     "macos/pkg/Distribution",
     "macos/pkg/PackageInfo",
     "macos/pkg/script",

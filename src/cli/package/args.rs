@@ -97,6 +97,9 @@ pub struct Args {
     pub(super) scripts: ScriptArgs,
 
     #[command(flatten)]
+    pub(super) macos: MacosArgs,
+
+    #[command(flatten)]
     pub(super) output: OutputArgs,
 }
 
@@ -268,6 +271,78 @@ pub struct AgentArgs {
     /// Do not wait for the user's sign-in (Linux, msi)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub bypass_end_user_auth: bool,
+}
+
+/// What is done with a macOS package after it was built.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "macOS")]
+pub struct MacosArgs {
+    /// Developer ID Installer certificate with its key, as PEM text
+    #[arg(
+        long,
+        value_name = "PEM",
+        env = "FLEETCTL_MACOS_DEVID_PEM_CONTENT",
+        hide_env_values = true
+    )]
+    pub macos_devid_pem_content: Option<String>,
+
+    /// File with that certificate and key (PEM)
+    #[arg(long, value_name = "FILE", conflicts_with = "macos_devid_p12")]
+    pub macos_devid_pem: Option<PathBuf>,
+
+    /// The same as PKCS #12; its password is in FLEETPACK_MACOS_P12_PASSWORD
+    #[arg(long, value_name = "FILE")]
+    pub macos_devid_p12: Option<PathBuf>,
+
+    /// Time-stamp server for the signature; Apple's when no URL is given, and with --notarize
+    /// unless it is `none`
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = crate::apple::signing::APPLE_TIMESTAMP)]
+    pub macos_timestamp: Option<String>,
+
+    /// Have Apple notarise the signed package, and staple the ticket
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub notarize: bool,
+
+    /// Identifier of the App Store Connect API key for --notarize
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "FLEETCTL_APP_STORE_CONNECT_API_KEY_ID",
+        hide_env = true
+    )]
+    pub app_store_connect_api_key_id: Option<String>,
+
+    /// Issuer of that key
+    #[arg(
+        long,
+        value_name = "UUID",
+        env = "FLEETCTL_APP_STORE_CONNECT_API_KEY_ISSUER",
+        hide_env = true
+    )]
+    pub app_store_connect_api_key_issuer: Option<String>,
+
+    /// That key: the text of its .p8 file
+    #[arg(
+        long,
+        value_name = "PEM",
+        env = "FLEETCTL_APP_STORE_CONNECT_API_KEY_CONTENT",
+        hide_env_values = true
+    )]
+    pub app_store_connect_api_key_content: Option<String>,
+
+    /// Write the manifest for MDM's InstallEnterpriseApplication; URL is where Macs will find
+    /// the package, or the folder when it ends in a slash
+    #[arg(long, value_name = "URL")]
+    pub mdm_manifest: Option<String>,
+
+    /// Write the MDM profile for --use-system-configuration, with Fleet's address and the
+    /// enroll secret, which the package then lacks
+    #[arg(long, value_name = "FILE")]
+    pub mobileconfig: Option<PathBuf>,
+
+    /// Sign that profile, too
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", requires = "mobileconfig")]
+    pub sign_mobileconfig: bool,
 }
 
 /// The file that is made.

@@ -158,7 +158,13 @@ fn build_jobs(
             epoch: options.epoch,
             cancelled: &|| false,
         };
-        let size = write(job, &tree, &context, &path, options.signing.as_ref())?;
+        let file = write(job, &tree, &context, &path, options.signing.as_ref())?;
+        let size = match job.format {
+            Format::Pkg => options
+                .finish
+                .commit(file, &path, &tree.identity, printer)?,
+            _ => commit(file)?,
+        };
         built.push(Built {
             format: job.format,
             arch: job.arch,
@@ -190,7 +196,7 @@ fn write(
     context: &BuildContext<'_>,
     path: &Path,
     signing: Option<&Signing>,
-) -> Result<u64, CliError> {
+) -> Result<AtomicFile, CliError> {
     let file = AtomicFile::create(path, 0o600)?;
     let mut output = Output::new(file.handle()?, path);
     job.builder.build(tree, context, &mut output)?;
@@ -198,6 +204,10 @@ fn write(
     if let Some(signing) = signing.filter(|_| job.format == Format::Msi) {
         signing.sign(file.handle()?, &tree.identity)?;
     }
+    Ok(file)
+}
+
+fn commit(file: AtomicFile) -> Result<u64, CliError> {
     let size = file.handle()?.metadata()?.len();
     file.commit()?;
     Ok(size)

@@ -4,6 +4,7 @@ pub(in crate::cli) mod anchor;
 mod applicable;
 mod args;
 mod build;
+mod macos;
 mod naming;
 mod options;
 mod scripts;
@@ -12,6 +13,7 @@ mod summary;
 
 pub use args::Args;
 pub use build::{Built, build};
+pub use macos::Finish;
 pub use naming::Naming;
 pub use options::{Options, Place};
 

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::anchor;
 use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
+use super::macos::{self, Finish};
 use super::naming::Naming;
 use super::scripts::Scripts;
 use super::signing::Signing;
@@ -51,6 +52,8 @@ pub struct Options {
     pub http: HttpOptions,
     /// Where verified state is kept.
     pub state: Option<PathBuf>,
+    /// What is done with a macOS package.
+    pub finish: Finish,
 }
 
 /// Where the files go.
@@ -79,17 +82,21 @@ impl Options {
             anchor: Vec::new(),
             http: HttpOptions::default(),
             state: None,
+            finish: Finish::default(),
         }
     }
 
     /// Resolves the arguments.
     pub fn resolve(
-        args: Args,
+        mut args: Args,
         surroundings: &Surroundings,
         printer: &Printer,
     ) -> Result<Self, CliError> {
         note_ignored(&args, printer)?;
         let installers = installers(&args)?;
+        let finishing = std::mem::take(&mut args.macos);
+        let pkg = installers.iter().any(|(format, _)| *format == Format::Pkg);
+        macos::check_types(&finishing, pkg, installers.len() == 1)?;
         let place = place(&args, &installers)?;
         let state = match (args.updates.no_state, &args.updates.state_dir) {
             (true, _) => None,
@@ -109,7 +116,11 @@ impl Options {
         let rpm = rpm(args.output.rpm_signing_key.as_deref(), surroundings)?;
         let signing = Signing::read(&args.output, surroundings)?;
         let scripts = args.scripts.read()?;
-        let config = config(args, update_url)?;
+        let mut config = config(args, update_url)?;
+        let finish = match pkg {
+            true => Finish::resolve(&finishing, &mut config, surroundings)?,
+            false => Finish::default(),
+        };
         config.check()?;
         Ok(Self {
             config,
@@ -125,6 +136,7 @@ impl Options {
             source,
             http,
             state,
+            finish,
         })
     }
 }
