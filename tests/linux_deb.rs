@@ -161,10 +161,12 @@ fn real_size() {
     let cell = Cell::new(Manager::Dpkg);
     let scratch = &cell.scratch;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/agent-payload");
-    let path = std::env::var("PATH").unwrap();
+    // rustup looks for the toolchain below the tester's home.
+    let inherited = |name: &str| std::env::var(name).unwrap_or_default();
     scratch
         .tool("sh", [script, "payload"])
-        .env("PATH", path)
+        .env("PATH", inherited("PATH"))
+        .env("HOME", inherited("HOME"))
         .ok();
     let (orbit, osqueryd) = (
         scratch.join("payload/orbit"),
