@@ -2,6 +2,7 @@
 //! for MDM. Credentials are read and checked before anything is fetched.
 
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,7 +78,10 @@ impl Finish {
         if let Some(signer) = &self.identity {
             printer.note(format!("Signing {}", path.display()));
             let signed = AtomicFile::create(path, 0o600)?;
-            signer.sign_package(built.handle()?, &signed.handle()?, self.timestamp.as_ref())?;
+            // Handles share one position, and the builder left it at the end.
+            let mut unsigned = built.handle()?;
+            unsigned.seek(SeekFrom::Start(0))?;
+            signer.sign_package(unsigned, &signed.handle()?, self.timestamp.as_ref())?;
             built = signed;
         }
         if let Some(notary) = &self.notary {
