@@ -1,5 +1,5 @@
 //! The benchmark: `cargo run --release -p bench`, with `-- ROUNDS ROW…` for some rows alone
-//! (`deb`, `cores`, `compression`, `rpm`, `several`, `add`, `size`).
+//! (`deb`, `cores`, `compression`, `rpm`, `several`, `msi`, `add`, `size`).
 //!
 //! Every row is a ratio of medians between programs that were run in turns on one payload,
 //! made by `bench/agent-payload` from the Rust toolchain: 134 MB of real machine code. Rows
@@ -15,6 +15,7 @@
 mod deb;
 mod linux;
 mod measure;
+mod msi;
 mod rivals;
 mod updates;
 
@@ -50,6 +51,7 @@ const ROWS: &[(&str, Rows)] = &[
     ("compression", deb::compressions),
     ("rpm", linux::rpm_against_nfpm),
     ("several", linux::several),
+    ("msi", msi::against_deflate),
     ("add", updates::add_against_go_tuf),
     ("size", updates::by_number_of_targets),
 ];

@@ -45,9 +45,39 @@ pub fn repository_of_payload(bench: &Bench) -> Result<PathBuf, String> {
         return Ok(folder);
     }
     let folder = bench.fresh("repository")?;
-    updates(bench, &folder, &["init"])?;
+    add_programs(bench, &folder, &bench.payload, "linux", "")?;
+    Ok(folder)
+}
+
+/// The programs `orbit.EXTENSION` and `osqueryd.EXTENSION` in `folder` as a repository there.
+pub fn repository_of(
+    bench: &Bench,
+    folder: &Path,
+    platform: &str,
+    extension: &str,
+) -> Result<PathBuf, String> {
+    let repository = folder.join("repository");
+    std::fs::create_dir_all(&repository).map_err(|e| e.to_string())?;
+    add_programs(
+        bench,
+        &repository,
+        folder,
+        platform,
+        &format!(".{extension}"),
+    )?;
+    Ok(repository)
+}
+
+fn add_programs(
+    bench: &Bench,
+    repository: &Path,
+    from: &Path,
+    platform: &str,
+    suffix: &str,
+) -> Result<(), String> {
+    updates(bench, repository, &["init"])?;
     for name in ["orbit", "osqueryd"] {
-        let file = bench.payload.join(name).display().to_string();
+        let file = from.join(format!("{name}{suffix}")).display().to_string();
         let words = [
             "add",
             "--target",
@@ -55,15 +85,15 @@ pub fn repository_of_payload(bench: &Bench) -> Result<PathBuf, String> {
             "--name",
             name,
             "--platform",
-            "linux",
+            platform,
             "--version",
             "1.50.0",
             "-t",
             "stable",
         ];
-        updates(bench, &folder, &words)?;
+        updates(bench, repository, &words)?;
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// `updates add` of the larger program under four channels, against staging, adding,
