@@ -30,9 +30,9 @@ impl Surroundings {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// A variable that holds a secret.
+    /// A variable that holds a secret; an empty one is given back as such.
     pub fn secret(&self, name: &str) -> Option<Zeroizing<String>> {
-        self.variable(name).map(Zeroizing::new)
+        (self.variable)(name).map(Zeroizing::new)
     }
 
     /// Seconds since 1970 that go into packages: `SOURCE_DATE_EPOCH`, or now.

@@ -20,9 +20,13 @@ impl<'a> Passphrases<'a> {
         }
     }
 
-    fn in_environment(&self, role: Role) -> Option<Passphrase> {
-        let mut secret = self.surroundings.secret(&variable(role))?;
-        Some(Passphrase::new(std::mem::take(&mut *secret)))
+    // A variable that is set and empty is a mistake in a script, not a wish to be asked.
+    fn in_environment(&self, role: Role) -> Result<Option<Passphrase>, PassphraseError> {
+        match self.surroundings.secret(&variable(role)) {
+            None => Ok(None),
+            Some(secret) if secret.is_empty() => Err(PassphraseError::Empty(role)),
+            Some(mut secret) => Ok(Some(Passphrase::new(std::mem::take(&mut *secret)))),
+        }
     }
 }
 
@@ -57,7 +61,7 @@ impl keystore::Passphrases for Passphrases<'_> {
         role: Role,
         again: bool,
     ) -> Result<(Passphrase, Origin), PassphraseError> {
-        if let Some(passphrase) = self.in_environment(role) {
+        if let Some(passphrase) = self.in_environment(role)? {
             return Ok((passphrase, Origin::Variable(variable(role))));
         }
         if again {
@@ -69,7 +73,7 @@ impl keystore::Passphrases for Passphrases<'_> {
     }
 
     fn new_one(&mut self, role: Role) -> Result<Passphrase, PassphraseError> {
-        if let Some(passphrase) = self.in_environment(role) {
+        if let Some(passphrase) = self.in_environment(role)? {
             return Ok(passphrase);
         }
         let first = typed(role, &format!("New passphrase for the {role} key: "))?;
