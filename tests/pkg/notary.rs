@@ -79,7 +79,7 @@ pub struct Apple {
     pub refuse_key: bool,
     pub stored: Vec<u8>,
     pub seen: Vec<String>,
-    address: String,
+    pub address: String,
 }
 
 /// Starts Apple's side; returns its address.

@@ -19,6 +19,12 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("pkg::signed_by_pem_content", NEEDS, by_content),
         trial_needing("pkg::signed_by_p12", NEEDS, by_p12),
         trial_needing("pkg::wrong_credentials_are_refused", NEEDS, wrong),
+        trial_needing("pkg::wrong_p12_is_refused", NEEDS, wrong_p12),
+        trial_needing(
+            "pkg::wrong_certificates_are_refused",
+            NEEDS,
+            wrong_certificate,
+        ),
         trial_needing("pkg::time_stamp_server_out_of_reach", NEEDS, no_timestamp),
         trial_needing("pkg::signed_profile", NEEDS, signed_profile),
         trial_needing("pkg::signed_notarised_stapled", NEEDS, notarised),
@@ -161,9 +167,9 @@ fn refused(scratch: &Scratch, flag: &str, password: &str, sentences: &[&str]) {
         .env("FLEETPACK_MACOS_P12_PASSWORD", password)
         .run();
     assert_eq!(ran.code, Some(1), "{ran}");
-    sentences
-        .iter()
-        .for_each(|sentence| drop(ran.says(sentence)));
+    for sentence in sentences {
+        ran.says(sentence);
+    }
     ran.never_says("panicked");
     assert!(!scratch.join("fleet-osquery.pkg").exists());
 }
@@ -202,7 +208,11 @@ fn wrong() {
         "",
         &["x.pem holds an encrypted key", "openssl pkey -in x.pem"],
     );
+}
 
+fn wrong_p12() {
+    let scratch = Scratch::new();
+    chain(&scratch, INSTALLER, None);
     p12(&scratch, "");
     let p12_flag = "--macos-devid-p12=identity.p12";
     let newer = [
@@ -223,7 +233,9 @@ fn wrong() {
         "made-up",
         &["identity.p12 is no PKCS #12 file"],
     );
+}
 
+fn wrong_certificate() {
     let identity = "--macos-devid-pem=identity.pem";
     let other = Scratch::new();
     chain(&other, APPLICATION, None);

@@ -72,13 +72,13 @@ fn p12(bytes: &[u8], password: &str, name: &str) -> Result<Found, SigningError> 
         ))
     };
     // p12 0.6: an integrity code that is not SHA-1, as OpenSSL 3 makes it, ends in a panic.
-    let parsed = silently(|| parse_pfx_data(bytes, password));
+    let parsed = silently(|| parse_pfx_data(bytes, password).map_err(Box::new));
     match parsed {
         Ok(Ok((certificate, key))) => Ok(Found {
             certificates: vec![certificate],
             key,
         }),
-        Ok(Err(AppleCodesignError::PfxBadPassword)) => Err(wrong(
+        Ok(Err(error)) if matches!(*error, AppleCodesignError::PfxBadPassword) => Err(wrong(
             name,
             "does not open with this password",
             Some("set FLEETPACK_MACOS_P12_PASSWORD".into()),
