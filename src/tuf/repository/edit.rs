@@ -201,19 +201,13 @@ impl Repository {
         signing: &mut Signing<'_>,
     ) -> Result<(), RepositoryError> {
         self.check_names(new.iter().flat_map(|new| &new.names))?;
+        let keys = self.targets_keys(signing)?;
         let stage = commit::clear_stage(&self.layout)?;
         let consistent = self.base.root().signed.consistent_snapshot;
         let jobs: Vec<_> = new.iter().map(|new| job(new, consistent)).collect();
-        // Files are copied while passphrases are asked for and keys unlocked.
-        let (keys, staged) = std::thread::scope(|scope| {
-            let staging = scope.spawn(|| stage::copy_all(&stage, &jobs));
-            let keys = self.targets_keys(signing);
-            (keys, staging.join())
-        });
-        let staged = staged.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (keys, staged) = match (keys, staged) {
-            (Ok(keys), Ok(staged)) => (keys, staged),
-            (Err(error), _) | (_, Err(error)) => {
+        let staged = match stage::copy_all(&stage, &jobs) {
+            Ok(staged) => staged,
+            Err(error) => {
                 commit::remove_tree(&stage)?;
                 return Err(error);
             }
