@@ -50,7 +50,7 @@ fn links() {
         .into_iter()
         .map(|name| project().join(name))
         .collect::<Vec<_>>();
-    for folder in ["docs", "docs/adr"] {
+    for folder in ["docs", "docs/adr", "docs/guides"] {
         let names = std::fs::read_dir(project().join(folder)).unwrap();
         pages.extend(names.map(|name| name.unwrap().path()));
     }

@@ -16,6 +16,7 @@ mod bad_input;
 mod deb;
 mod documents;
 mod foreign_packages;
+mod guides;
 mod harness;
 mod harness_works;
 mod linux_arch;
@@ -45,6 +46,7 @@ fn main() -> std::process::ExitCode {
         deb::trials(),
         documents::trials(),
         foreign_packages::trials(),
+        guides::trials(),
         harness_works::trials(),
         linux_arch::trials(),
         linux_deb::trials(),

@@ -1,0 +1,108 @@
+//! The pages of `docs/guides`, followed word by word.
+//!
+//! Every block marked `sh` of a page runs, from top to bottom, in one shell in a folder of its
+//! own, and must succeed; blocks marked otherwise are shown, not run. A page has one line in
+//! [`GUIDES`]: the tools that it needs, and what must lie in the folder before it begins. `~`
+//! is that folder, and the folder is where the shell begins. The port 8087 stands for a free one.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Trial;
+
+use crate::harness::server::free_port;
+use crate::harness::{Scratch, tools, trial, trial_needing};
+use crate::updates::elf;
+
+/// A page, and what it takes for granted.
+struct Guide {
+    /// Its file name without `.md`.
+    name: &'static str,
+    /// Tools, as [`crate::harness::tools::find`] knows them; `bash` is understood.
+    needs: &'static [&'static str],
+    /// What the reader has before the first command.
+    prepare: fn(&Scratch),
+}
+
+/// One line each, in alphabetical order.
+const GUIDES: [Guide; 1] = [Guide {
+    name: "recover-from-compromise",
+    needs: &["bash", "python3", "curl"],
+    prepare: programs,
+}];
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![trial("guides/each_has_its_line", each_has_its_line)];
+    for guide in GUIDES {
+        let name = format!("guides/{}", guide.name.replace('-', "_"));
+        trials.push(trial_needing(&name, guide.needs, move || {
+            let scratch = Scratch::new();
+            (guide.prepare)(&scratch);
+            follow(&scratch, guide.name);
+        }));
+    }
+    trials
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides")
+}
+
+fn each_has_its_line() {
+    let pages = std::fs::read_dir(folder()).unwrap();
+    let mut pages: Vec<_> = pages
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "README.md")
+        .collect();
+    pages.sort();
+    let listed: Vec<_> = GUIDES.iter().map(|g| format!("{}.md", g.name)).collect();
+    assert_eq!(pages, listed);
+}
+
+/// The blocks that are run, with the line in which each begins.
+fn blocks(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String, bool)> = None;
+    for (number, line) in text.lines().enumerate() {
+        open = match (open, line.strip_prefix("```")) {
+            (None, Some(language)) => Some((number + 2, String::new(), language == "sh")),
+            (None, None) => None,
+            (Some((begin, block, run)), Some(_)) => {
+                found.extend(run.then_some((begin, block)));
+                None
+            }
+            (Some((begin, block, run)), None) => Some((begin, block + line + "\n", run)),
+        };
+    }
+    assert!(open.is_none(), "a block has no end");
+    found
+}
+
+/// Runs a page's blocks in one shell; a failure shows the line of the page.
+#[track_caller]
+fn follow(scratch: &Scratch, name: &str) {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.md"))).unwrap();
+    let blocks = blocks(&text);
+    assert!(!blocks.is_empty(), "{name}.md has nothing to run");
+    let mut script = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
+    for (line, block) in blocks {
+        script += &format!(": {name}.md, line {line}\n{block}");
+    }
+    let script = script.replace("8087", &free_port().to_string());
+    let bin = scratch.join(".bin");
+    std::fs::create_dir(&bin).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_fleetpack"));
+    std::os::unix::fs::symlink(program, bin.join("fleetpack")).unwrap();
+    scratch
+        .tool("bash", ["-euxo", "pipefail", "-c", &script])
+        .env("PATH", format!("{}:{}", bin.display(), tools::PATH))
+        .env("HOME", scratch.path())
+        .ok();
+}
+
+/// Stand-ins for the agent's programs: `orbit` and `osqueryd` for Linux.
+fn programs(scratch: &Scratch) {
+    for name in ["orbit", "osqueryd"] {
+        scratch.write_program(name, elf(62));
+    }
+}
