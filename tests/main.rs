@@ -30,6 +30,7 @@ mod pkg;
 mod quickstart;
 mod read_back;
 mod readme;
+mod reference;
 mod rotation;
 mod rpm;
 mod rpm_signing;
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
         quickstart::trials(),
         read_back::trials(),
         readme::trials(),
+        reference::trials(),
         rpm::trials(),
         rpm_signing::trials(),
         rotation::trials(),

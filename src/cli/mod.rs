@@ -57,6 +57,11 @@ enum Command {
     Man(man::Args),
 }
 
+/// The argument definitions: what completions, manual pages and the reference are made of.
+pub fn definitions() -> clap::Command {
+    Args::command()
+}
+
 /// Runs the program with the arguments of its process and reports how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(args) {
@@ -75,8 +80,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Package(args) => package::run(*args, &surroundings, &printer),
         Command::Quickstart(args) => quickstart::run(args, &surroundings, &printer),
         Command::Inspect(args) => inspect::run(args, &surroundings, &printer),
-        Command::Completions(args) => completions::run(&args, Args::command(), &printer),
-        Command::Man(args) => man::run(&args, Args::command(), &printer),
+        Command::Completions(args) => completions::run(&args, definitions(), &printer),
+        Command::Man(args) => man::run(&args, definitions(), &printer),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,10 +94,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::CommandFactory;
-
     #[test]
     fn arguments_are_consistent() {
-        super::Args::command().debug_assert();
+        super::definitions().debug_assert();
     }
 }
