@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use aws_lc_rs::digest::{Context, SHA512};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -16,6 +15,7 @@ use super::variables;
 use crate::agent::component;
 use crate::package::Format;
 use crate::package::read::{Found, Kind, Package};
+use crate::tuf::hashes::{Digests, Hashes};
 use crate::tuf::metadata::{Metadata, Root, Signed, Snapshot, Targets, Timestamp};
 
 /// Largest file that is looked into.
@@ -82,8 +82,51 @@ pub struct Component {
     /// Version, as the packaged metadata say.
     pub version: Option<String>,
     /// Whether the program, or the digest beside an unpacked one, is the target of the
-    /// packaged metadata.
+    /// packaged metadata. `None` when these do not list it, or not by a digest that is there.
     pub is_target: Option<bool>,
+    /// Digest of the target, lower-case hex; of an unpacked one it is not known.
+    pub sha256: Option<String>,
+    /// Digest of the target, lower-case hex.
+    pub sha512: String,
+}
+
+/// Digests of a target, lower-case hex.
+#[derive(Clone, Debug)]
+struct Program {
+    /// Unknown of an unpacked target: only its sha512 lies beside it.
+    sha256: Option<String>,
+    sha512: String,
+}
+
+impl Program {
+    fn read(mut contents: &mut dyn Read) -> io::Result<Self> {
+        let digests = Digests::read(&mut contents)?;
+        Ok(Self {
+            sha256: Some(hex::encode(digests.sha256)),
+            sha512: hex::encode(digests.sha512),
+        })
+    }
+
+    /// Of an unpacked target, by the digest that lies beside it.
+    fn beside(text: &[u8]) -> Option<Self> {
+        let sha512 = std::str::from_utf8(text.trim_ascii()).ok()?;
+        Some(Self {
+            sha256: None,
+            sha512: sha512.to_ascii_lowercase(),
+        })
+    }
+
+    /// Whether this is what metadata list; `None` without a digest in common.
+    fn is(&self, listed: &Hashes) -> Option<bool> {
+        let pairs = [
+            (listed.get("sha256"), self.sha256.as_deref()),
+            (listed.get("sha512"), Some(self.sha512.as_str())),
+        ];
+        let compared = pairs
+            .into_iter()
+            .filter_map(|(named, found)| Some(named?.eq_ignore_ascii_case(found?)));
+        compared.reduce(|all, same| all && same)
+    }
 }
 
 /// The packaged metadata: what the agent trusts when it starts.
@@ -112,8 +155,8 @@ pub struct Document {
 #[derive(Default)]
 pub(super) struct Gathered {
     small: BTreeMap<String, Zeroizing<Vec<u8>>>,
-    /// sha512 of targets by their names, and of orbit's copy by its path.
-    programs: BTreeMap<String, String>,
+    /// Targets by their names, and orbit's copy by its path.
+    programs: BTreeMap<String, Program>,
 }
 
 impl Gathered {
@@ -122,14 +165,13 @@ impl Gathered {
         let path = inner_path(&found.path);
         let target = path.strip_prefix("bin/");
         if let Some(target) = target.filter(|name| is_target(name) || *name == WINDOWS_COPY) {
-            let digest = match target.ends_with(".sha512") {
-                true => small(found, contents)?.map(|text| text.trim_ascii().to_vec()),
-                false => Some(sha512(contents)?.into_bytes()),
+            let program = match target.ends_with(".sha512") {
+                true => small(found, contents)?.and_then(|text| Program::beside(&text)),
+                false => Some(Program::read(contents)?),
             };
-            let digest = digest.and_then(|digest| String::from_utf8(digest).ok());
             let target = target.strip_suffix(".sha512").unwrap_or(target);
             self.programs
-                .extend(digest.map(|digest| (target.to_owned(), digest)));
+                .extend(program.map(|program| (target.to_owned(), program)));
             return Ok(());
         }
         let wanted = matches!(
@@ -191,7 +233,7 @@ impl Gathered {
 
     /// Gives orbit's target the digest of its copy, when these are the same contents.
     fn settle_copy(&mut self, package: &Package) {
-        let Some(sha512) = self.programs.remove(WINDOWS_COPY) else {
+        let Some(program) = self.programs.remove(WINDOWS_COPY) else {
             return;
         };
         let below_bin = |found: &Found| {
@@ -211,7 +253,7 @@ impl Gathered {
         for target in same.filter_map(below_bin).filter(|name| is_target(name)) {
             self.programs
                 .entry(target)
-                .or_insert_with(|| sha512.clone());
+                .or_insert_with(|| program.clone());
         }
     }
 
@@ -245,17 +287,13 @@ impl Gathered {
     }
 
     fn components(&self, targets: Option<&Targets>) -> Vec<Component> {
-        let components = self.programs.iter().map(|(target, sha512)| {
+        let components = self.programs.iter().map(|(target, program)| {
             let mut words = target.split('/').map(str::to_owned);
             let mut word = || words.next().unwrap_or_default();
             let listed = targets.and_then(|targets| targets.targets.get(target));
             let version =
                 listed.and_then(|listed| listed.custom.as_ref()?.get("version")?.as_str());
-            let is_target = listed.map(|listed| {
-                let hashes = serde_json::to_value(&listed.hashes).unwrap_or_default();
-                let named = hashes.get("sha512").and_then(|digest| digest.as_str());
-                named.is_some_and(|named| named.eq_ignore_ascii_case(sha512))
-            });
+            let is_target = listed.and_then(|listed| program.is(&listed.hashes));
             Component {
                 name: word(),
                 platform: word(),
@@ -263,6 +301,8 @@ impl Gathered {
                 target: target.clone(),
                 version: version.map(str::to_owned),
                 is_target,
+                sha256: program.sha256.clone(),
+                sha512: program.sha512.clone(),
             }
         });
         components.collect()
@@ -290,17 +330,6 @@ fn small(found: &Found, contents: &mut dyn Read) -> io::Result<Option<Zeroizing<
     let mut bytes = Zeroizing::new(Vec::with_capacity(found.len as usize));
     contents.read_to_end(&mut bytes)?;
     Ok(Some(bytes))
-}
-
-fn sha512(contents: &mut dyn Read) -> io::Result<String> {
-    let mut context = Context::new(&SHA512);
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match contents.read(&mut buffer)? {
-            0 => return Ok(hex::encode(context.finish())),
-            got => context.update(&buffer[..got]),
-        }
-    }
 }
 
 struct Documents {
@@ -336,4 +365,55 @@ fn parse(text: &str) -> Option<Documents> {
         },
         targets: targets.map(|targets| targets.signed),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_held_against_the_digests_that_are_listed() {
+        let read = Program::read(&mut &b"a program"[..]).unwrap();
+        let beside = Program::beside(read.sha512.to_uppercase().as_bytes()).unwrap();
+        let sha256 = read.sha256.as_deref().unwrap();
+        let other = "0".repeat(64);
+        for (name, program, listed, expected) in [
+            (
+                "both",
+                &read,
+                vec![("sha256", sha256), ("sha512", &read.sha512)],
+                Some(true),
+            ),
+            ("sha256 alone", &read, vec![("sha256", sha256)], Some(true)),
+            (
+                "sha512 alone",
+                &read,
+                vec![("sha512", &*read.sha512)],
+                Some(true),
+            ),
+            (
+                "one of two",
+                &read,
+                vec![("sha256", &other), ("sha512", &read.sha512)],
+                Some(false),
+            ),
+            (
+                "unpacked",
+                &beside,
+                vec![("sha256", sha256), ("sha512", &read.sha512)],
+                Some(true),
+            ),
+            (
+                "unpacked, sha256 alone",
+                &beside,
+                vec![("sha256", sha256)],
+                None,
+            ),
+            ("another algorithm", &read, vec![("sha3-256", &other)], None),
+        ] {
+            let listed: BTreeMap<_, _> = listed.into_iter().collect();
+            let hashes = serde_json::from_value(serde_json::to_value(listed).unwrap()).unwrap();
+            assert_eq!(program.is(&hashes), expected, "{name}");
+        }
+    }
 }
