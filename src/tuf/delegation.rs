@@ -15,19 +15,50 @@ pub const VISITED_LIMIT: usize = 32;
 
 /// A role to ask, with the keys that its delegator gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delegated<'a> {
+pub struct Delegated {
     /// Its name.
     pub name: String,
     /// Ids of its keys.
-    pub keyids: &'a [String],
+    pub keyids: Vec<String>,
     /// How many must sign.
     pub threshold: u64,
     /// Whether the search ends with it.
     pub terminating: bool,
 }
 
+impl Delegated {
+    fn of(role: &DelegatedRole) -> Self {
+        Self {
+            name: role.name.clone(),
+            keyids: role.keyids.clone(),
+            threshold: role.threshold,
+            terminating: role.terminating,
+        }
+    }
+}
+
+/// All roles delegated to, whatever the target; of bins those among `names`, for there may be
+/// 2³² of them.
+pub fn roles_named<'a>(
+    delegations: &Delegations,
+    names: impl Iterator<Item = &'a str>,
+) -> Vec<Delegated> {
+    match &delegations.succinct_roles {
+        None => delegations
+            .roles
+            .iter()
+            .flatten()
+            .map(Delegated::of)
+            .collect(),
+        Some(bins) => names
+            .filter(|name| is_bin(bins, name))
+            .map(|name| bin(bins, name.to_owned()))
+            .collect(),
+    }
+}
+
 /// The roles trusted for `target`, in their order; none after a terminating one.
-pub fn roles_for<'a>(delegations: &'a Delegations, target: &str) -> Vec<Delegated<'a>> {
+pub fn roles_for(delegations: &Delegations, target: &str) -> Vec<Delegated> {
     if let Some(bins) = &delegations.succinct_roles {
         return vec![bin_for(bins, target)];
     }
@@ -36,12 +67,7 @@ pub fn roles_for<'a>(delegations: &'a Delegations, target: &str) -> Vec<Delegate
         if !matches(role, target) {
             continue;
         }
-        found.push(Delegated {
-            name: role.name.clone(),
-            keyids: &role.keyids,
-            threshold: role.threshold,
-            terminating: role.terminating,
-        });
+        found.push(Delegated::of(role));
         // TUF 5.6.7.2.1: whoever terminates has the last word.
         if role.terminating {
             break;
@@ -102,7 +128,7 @@ fn name_hash(target: &str) -> Vec<u8> {
 
 // TAP 15: the leftmost bits of the hash count the bins; names have as many hex digits as the
 // last bin needs.
-fn bin_for<'a>(bins: &'a SuccinctRoles, target: &str) -> Delegated<'a> {
+fn bin_for(bins: &SuccinctRoles, target: &str) -> Delegated {
     let hash = name_hash(target);
     let head = hash
         .iter()
@@ -110,12 +136,28 @@ fn bin_for<'a>(bins: &'a SuccinctRoles, target: &str) -> Delegated<'a> {
         .fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     let bits = bins.bit_length.clamp(1, 32);
     let width = bits.div_ceil(4) as usize;
+    let name = format!("{}-{:0width$x}", bins.name_prefix, head >> (32 - bits));
+    bin(bins, name)
+}
+
+fn bin(bins: &SuccinctRoles, name: String) -> Delegated {
     Delegated {
-        name: format!("{}-{:0width$x}", bins.name_prefix, head >> (32 - bits)),
-        keyids: &bins.keyids,
+        name,
+        keyids: bins.keyids.clone(),
         threshold: bins.threshold,
         terminating: false,
     }
+}
+
+fn is_bin(bins: &SuccinctRoles, name: &str) -> bool {
+    let bits = bins.bit_length.clamp(1, 32);
+    let number = name.strip_prefix(&bins.name_prefix);
+    let number = number.and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| {
+        number.len() == bits.div_ceil(4) as usize
+            && !number.contains(|c: char| c.is_ascii_uppercase() || c == '+')
+            && u64::from_str_radix(number, 16).is_ok_and(|n| n >> bits == 0)
+    })
 }
 
 fn path_matches(pattern: &str, target: &str) -> bool {
@@ -256,6 +298,27 @@ mod tests {
             let width = bits.div_ceil(4) as usize;
             let expected = format!("bin-{:0width$x}", u64::from(first) >> (32 - bits));
             assert_eq!(bin_for(&bins(bits), "orbit").name, expected);
+            assert!(is_bin(&bins(bits), &expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn names_of_bins() {
+        let bins: SuccinctRoles = serde_json::from_value(
+            json!({"keyids": [], "threshold": 1, "bit_length": 5, "name_prefix": "bin"}),
+        )
+        .unwrap();
+        for (name, is) in [
+            ("bin-00", true),
+            ("bin-1f", true),
+            ("bin-20", false),
+            ("bin-1F", false),
+            ("bin-0", false),
+            ("bin-+1", false),
+            ("bin-1g", false),
+            ("targets", false),
+        ] {
+            assert_eq!(is_bin(&bins, name), is, "{name}");
         }
     }
 

@@ -14,6 +14,7 @@ pub mod key;
 pub mod keystore;
 pub mod metadata;
 pub mod name;
+mod rejected;
 pub mod repository;
 pub mod state;
 pub mod time;
