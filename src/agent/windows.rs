@@ -124,6 +124,7 @@ fn steps() -> Vec<Step> {
         moment,
         condition: None,
         arguments,
+        quotes: None,
         hidden: false,
         required: false,
     };
@@ -147,13 +148,16 @@ fn steps() -> Vec<Step> {
         ),
         Step {
             condition: Some(format!("FLEET_SECRET AND FLEET_SECRET <> \"{UNSET}\"")),
+            quotes: Some("FLEET_SECRET".to_owned()),
             hidden: true,
             required: true,
-            // With the colon a value that begins with a dash is still a value.
+            // With the colon a value that begins with a dash is still a value. The full stop,
+            // which the script takes off again, parts a backslash at the value's end from the
+            // quote, and keeps PowerShell from reading `$true` as a truth value.
             ..step(
                 "CA_UpdateSecret",
                 Moment::BeforeService,
-                script("-Secret:\"[FLEET_SECRET]\""),
+                script("-Secret:\"[FLEET_SECRET].\""),
             )
         },
     ]

@@ -52,6 +52,9 @@ pub struct Step {
     pub condition: Option<String>,
     /// PowerShell's arguments after the switches that every run has (*Formatted*).
     pub arguments: String,
+    /// The property whose value stands between double quotes in `arguments`. One that holds a
+    /// double quote itself cannot: the installation refuses it before anything happens.
+    pub quotes: Option<String>,
     /// The arguments hold a secret: keep them out of logs.
     pub hidden: bool,
     /// Failure stops the installation; otherwise it goes on.

@@ -100,7 +100,7 @@ impl Issuer {
         self.scratch.write(&format!("{name}.pem"), chain);
     }
 
-    fn signer(&self, certificate: &str, key: &str) -> Result<Signer, SignError> {
+    pub fn signer(&self, certificate: &str, key: &str) -> Result<Signer, SignError> {
         self.signer_at(certificate, key, SystemTime::now())
     }
 
@@ -125,7 +125,17 @@ impl Issuer {
         signer: &Signer,
         authority: Option<&Authority>,
     ) -> Result<PathBuf, SignError> {
-        let sample = Sample::new();
+        self.sign_sample(&Sample::new(), name, signer, authority)
+    }
+
+    /// A signed package of `sample`.
+    pub fn sign_sample(
+        &self,
+        sample: &Sample,
+        name: &str,
+        signer: &Signer,
+        authority: Option<&Authority>,
+    ) -> Result<PathBuf, SignError> {
         let msi = sample.build(&self.scratch, name);
         let file = std::fs::File::options()
             .read(true)

@@ -11,6 +11,7 @@ use fleetpack::agent::config::{Enrollment, Secret};
 use libtest_mimic::Trial;
 
 use super::sample::Sample;
+use super::signing::{Issuer, RSA};
 use crate::harness::scratch::{Ran, Run};
 use crate::harness::{Scratch, trial_needing};
 
@@ -30,6 +31,8 @@ pub fn trials() -> Vec<Trial> {
             older,
         ),
         trial_needing("msi_wine_failed_secret_rolls_back", NEEDS, rolled_back),
+        trial_needing("msi_wine_secret_with_a_quote_is_refused", NEEDS, quoted),
+        trial_needing("msi_wine_installs_what_was_signed", NEEDS_SIGNING, signed),
         trial_needing("msi_wine_service_may_stay_stopped", NEEDS, stopped),
     ]
 }
@@ -40,6 +43,14 @@ const NEEDS_WIXL: &[&str] = &[
     "x86_64-w64-mingw32-gcc",
     "msiinfo",
     "wixl",
+];
+
+const NEEDS_SIGNING: &[&str] = &[
+    "wine",
+    "wineserver",
+    "x86_64-w64-mingw32-gcc",
+    "msiinfo",
+    "openssl",
 ];
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -368,7 +379,7 @@ fn properties() {
         &msi,
         &[
             "FLEET_URL=https://[x]{y}.example.com",
-            "FLEET_SECRET=-a [b] {c}",
+            r"FLEET_SECRET=-a [b] {c}\",
             "FLEET_DESKTOP=False",
             "ENABLE_SCRIPTS=True",
             "END_USER_EMAIL=someone@example.com",
@@ -393,9 +404,13 @@ fn properties() {
     let witnessed = wine.witnessed();
     assert_eq!(
         witnessed.last().map(String::as_str),
-        Some(r#"-File "C:\Program Files\Orbit\installer_utils.ps1" -Secret:"-a [b] {c}""#),
+        Some(r#"-File "C:\Program Files\Orbit\installer_utils.ps1" -Secret:"-a [b] {c}\\.""#),
         "{witnessed:?}"
     );
+    // Wine's msiexec takes both backslashes for the value's own. PowerShell gets it as one
+    // argument, and the script takes the full stop away.
+    let last = wine.text("witness.last");
+    assert_eq!(last.lines().last(), Some(r"-Secret:-a [b] {c}\\."));
     assert_eq!(witnessed.len(), 3);
     assert_eq!(wine.service(), "RUNNING");
     wine.remove(&msi);
@@ -522,6 +537,46 @@ fn rolled_back() {
     // Without a secret to store, failing steps are passed over.
     wine.install(&msi, &[]);
     assert_eq!(wine.service(), "RUNNING");
+}
+
+/// The command line cannot carry it: nothing is begun.
+fn quoted() {
+    let wine = Wine::new();
+    let msi = agent(&wine.scratch, "1.2.3").build(&wine.scratch, "x.msi");
+    let program = compile(&wine.scratch, "install.c", &["-lmsi"]);
+    let program = program.to_str().unwrap();
+    let path = format!("Z:{}", msi.display()).replace('/', "\\");
+    // Windows Installer's own way to write a quote: twice.
+    let with_quote = |more: &str| {
+        let properties = format!("FLEET_SECRET=\"made\"\"up\"{more}");
+        let ran = wine.wine(&[program, &path, &properties]).run();
+        wine.wait();
+        ran.code
+    };
+    assert_eq!(with_quote(""), Some(1603 & 255), "{}", wine.log());
+    // Wine shows the sentence in a window alone; a golden holds it.
+    assert!(wine.log().contains("LaunchConditions. Return value 0"));
+    assert!(!wine.log().contains("InstallInitialize"));
+    assert_eq!(wine.witnessed(), Vec::<String>::new());
+    wine.nothing_is_left();
+    // Removal asks nothing.
+    wine.install(&msi, &[]);
+    assert_eq!(with_quote(" REMOVE=ALL"), Some(0));
+    wine.nothing_is_left();
+}
+
+fn signed() {
+    let wine = Wine::new();
+    let issuer = Issuer::new();
+    issuer.issue("code", RSA, "code");
+    let signer = issuer.signer("code", "code").unwrap();
+    let sample = agent(&wine.scratch, "1.2.3");
+    let msi = issuer.sign_sample(&sample, "x.msi", &signer, None).unwrap();
+    wine.install(&msi, &[]);
+    files_are_there(&wine, &sample);
+    service_is_set_up(&wine);
+    wine.remove(&msi);
+    wine.nothing_is_left();
 }
 
 fn stopped() {

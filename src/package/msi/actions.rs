@@ -6,6 +6,8 @@
 //! properties without a detour. Document: Windows Installer, "Custom Action Type 50", "34",
 //! "51", "Custom Action In-Script Execution Options", "Custom Action Hidden Target Option".
 
+use std::collections::BTreeSet;
+
 use crate::install::{Moment, Restart, Step, Windows};
 use crate::package::BuildError;
 
@@ -29,6 +31,8 @@ const HIDE_TARGET: i32 = 8192;
 const POWERSHELL: &str = "POWERSHELLEXE";
 /// What every run of PowerShell is told: no profile, no questions.
 const SWITCHES: &str = "-NoLogo -NoProfile -NonInteractive -ExecutionPolicy Bypass";
+/// The property that is a double quote.
+const QUOTE: &str = "DoubleQuote";
 /// Steps of one moment.
 const ROOM: usize = 9;
 
@@ -61,6 +65,7 @@ pub fn add(
             add_step(tables, step, number, &condition);
         }
     }
+    refuse_quotes(tables, windows);
     if let (Some(service), Some(restart)) = (service, windows.restart) {
         restart_on_failure(tables, service, &windows.folder_property, restart);
     }
@@ -103,6 +108,25 @@ fn add_step(tables: &mut Tables, step: &Step, number: i32, condition: &str) {
         "InstallExecuteSequence",
         row![&step.name, condition, number],
     );
+}
+
+/// A double quote ends the argument that it stands in, and Formatted texts know no way to
+/// escape one in a property's value. A condition's literals cannot hold one either, so it is
+/// compared with a property.
+fn refuse_quotes(tables: &mut Tables, windows: &Windows) {
+    let quoted: BTreeSet<&String> = windows.steps.iter().flat_map(|s| &s.quotes).collect();
+    if !quoted.is_empty() {
+        tables.add("Property", row![QUOTE, "\""]);
+    }
+    for property in quoted {
+        tables.add(
+            "LaunchCondition",
+            row![
+                format!("Installed OR NOT ({property} >< {QUOTE})"),
+                format!("The value of {property} holds a double quote, which it must not.")
+            ],
+        );
+    }
 }
 
 fn find_powershell(tables: &mut Tables) {

@@ -19,11 +19,13 @@ Component: Component s72*, ComponentId S38, Directory_ s72, Attributes i2, Condi
 CreateFolder: Directory_ s72*, Component_ s72*
 CustomAction: Action s72*, Type i2, Source S72, Target S0, ExtendedType I4
 Directory: Directory s72*, Directory_Parent S72, DefaultDir l255
+Environment: Environment s72*, Name l255, Value L255, Component_ s72
 Feature: Feature s38*, Feature_Parent S38, Title L64, Description L255, Display I2, Level i2, Directory_ S72, Attributes i2
 FeatureComponents: Feature_ s38*, Component_ s72*
 File: File s72*, Component_ s72, FileName l255, FileSize i4, Version S72, Language S20, Attributes I2, Sequence i4
 InstallExecuteSequence: Action s72*, Condition S255, Sequence I2
 InstallUISequence: Action s72*, Condition S255, Sequence I2
+LaunchCondition: Condition s255*, Description l255
 Media: DiskId i2*, LastSequence i4, DiskPrompt L64, Cabinet S255, VolumeLabel S32, Source S72
 MsiFileHash: File_ s72*, Options i2, HashPart1 i4, HashPart2 i4, HashPart3 i4, HashPart4 i4
 MsiLockPermissionsEx: MsiLockPermissionsEx s72*, LockObject s72, Table s32, SDDLText s0, Condition S255

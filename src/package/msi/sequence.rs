@@ -1,9 +1,10 @@
 //! The order of actions: the five sequence tables.
 //!
-//! Standard actions have the numbers that Microsoft suggests, but one: RemoveExistingProducts
-//! runs at 1401, right after InstallValidate. So an older version is gone before anything of
+//! Standard actions have the numbers that Microsoft suggests, but two. RemoveExistingProducts
+//! runs at 1401, right after InstallValidate: an older version is gone before anything of
 //! the new one happens, in both directions of an upgrade, and even where components changed
-//! their identity. Document: Windows Installer, "Suggested InstallExecuteSequence",
+//! their identity. WriteEnvironmentStrings runs before RemoveRegistryValues, as both remove
+//! the same variables and only the first tells running programs. Document: Windows Installer, "Suggested InstallExecuteSequence",
 //! "RemoveExistingProducts Action".
 
 use super::schema::{Tables, row};
@@ -25,6 +26,7 @@ const VERSION_NT: &str = "VersionNT";
 const EXECUTE: &[(&str, &str, i32)] = &[
     ("FindRelatedProducts", "", 25),
     ("AppSearch", "", 50),
+    ("LaunchConditions", "", 100),
     ("ValidateProductID", "", 700),
     ("CostInitialize", "", 800),
     ("FileCost", "", 900),
@@ -37,6 +39,7 @@ const EXECUTE: &[(&str, &str, i32)] = &[
     ("UnpublishFeatures", "", 1800),
     ("StopServices", VERSION_NT, 1900),
     ("DeleteServices", VERSION_NT, 2000),
+    ("WriteEnvironmentStrings", "", 2500),
     ("RemoveRegistryValues", "", 2600),
     ("RemoveFiles", "", 3500),
     ("RemoveFolders", "", 3600),
@@ -55,6 +58,7 @@ const EXECUTE: &[(&str, &str, i32)] = &[
 const INSTALL_UI: &[(&str, &str, i32)] = &[
     ("FindRelatedProducts", "", 25),
     ("AppSearch", "", 50),
+    ("LaunchConditions", "", 100),
     ("ValidateProductID", "", 700),
     ("CostInitialize", "", 800),
     ("FileCost", "", 900),

@@ -262,13 +262,15 @@ fn upgrade(tables: &mut Tables, facts: &Facts<'_>) {
     );
 }
 
-/// Variables that are deleted on installation. The Environment table could say so too, but
-/// its rows without a value are passed over by some implementations; a value of the registry
-/// is removed by all, and services are given what the registry says when they start.
+/// Variables that are deleted on installation: by a row of the Environment table, after which
+/// Windows tells running programs, and by one of RemoveRegistry, as some implementations pass
+/// over the former when it has no value.
 fn variables(tables: &mut Tables, facts: &Facts<'_>) {
     for (number, name) in (1..).zip(&facts.windows.cleared_variables) {
         let key = format!("V_{number}");
         let root = &facts.layout.components[0].id;
+        // `!` removes on installation, whatever the value; `*` is the machine's environment.
+        tables.add("Environment", row![&key, format!("!*{name}"), (), root]);
         tables.add(
             "RemoveRegistry",
             row![key, LOCAL_MACHINE, MACHINE_VARIABLES, name, root],
