@@ -2,14 +2,18 @@
 //!
 //! Every write of the program goes through here. A file appears whole under its name or not
 //! at all: it is written under a temporary name in the same folder (`.NAME.fleetpack-XXXXXX`),
-//! synced, renamed, and the folder is synced. Each of these steps calls [`step`], where tests
-//! make it fail.
+//! synced, renamed, and the folder is synced. Many files that one name will make visible
+//! together are written in a folder of their own and synced in one go ([`sync_files`]). Each
+//! of these steps calls [`step`], where tests make it fail, on whatever thread it is done
+//! ([`following`]).
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -30,24 +34,43 @@ pub enum Step {
     Remove,
 }
 
-type Hook = Box<dyn FnMut(Step, &Path) -> io::Result<()>>;
+type Hook = Box<dyn FnMut(Step, &Path) -> io::Result<()> + Send>;
+type Shared = Option<Arc<Mutex<Hook>>>;
 
 thread_local! {
-    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    static HOOK: RefCell<Shared> = const { RefCell::new(None) };
 }
 
-/// Installs a hook for this thread that sees every step before it is done and may make it
-/// fail; `None` takes it away. For tests.
+/// Installs a hook for this thread, and those that it starts with [`following`], that sees
+/// every step before it is done and may make it fail; `None` takes it away. For tests.
 pub fn set_hook(hook: Option<Hook>) {
+    install(hook.map(|hook| Arc::new(Mutex::new(hook))));
+}
+
+fn install(hook: Shared) {
     HOOK.with(|slot| *slot.borrow_mut() = hook);
+}
+
+fn installed() -> Shared {
+    HOOK.with(|slot| slot.borrow().clone())
+}
+
+/// Work for another thread, where this thread's hook goes with it. Every thread that touches
+/// files is started with it.
+pub fn following<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let hook = installed();
+    move || {
+        install(hook);
+        work()
+    }
 }
 
 /// Announces a step to the hook.
 pub fn step(step: Step, path: &Path) -> io::Result<()> {
-    HOOK.with(|slot| match slot.borrow_mut().as_mut() {
-        Some(hook) => hook(step, path),
+    match installed() {
+        Some(hook) => hook.lock().unwrap_or_else(|e| e.into_inner())(step, path),
         None => Ok(()),
-    })
+    }
 }
 
 /// A file that gets its name only when it is complete. Dropped without [`AtomicFile::commit`]
@@ -124,6 +147,107 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
         .map_err(|e| naming(e, "sync", folder))
 }
 
+/// Beyond this many files or folders the whole file system is synced instead of each.
+const ONE_BY_ONE: usize = 64;
+/// Threads that sync: they wait for the disk, which takes several requests at once.
+const SYNCERS: usize = 8;
+
+/// Begins a file under its own name, for a folder that nobody else reads: what is in it counts
+/// only once it was synced ([`sync_files`]) and something else names it.
+pub fn create_unsynced(path: &Path, mode: u32) -> io::Result<File> {
+    step(Step::Create, path)?;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(mode)
+        .open(path)
+        .map_err(|e| naming(e, "create", path))
+}
+
+/// Syncs the contents of all these files, several at once.
+pub fn sync_files(files: &[PathBuf]) -> io::Result<()> {
+    for_all(files, |path| {
+        step(Step::SyncFile, path)?;
+        File::open(path)
+            .and_then(|file| file.sync_all())
+            .map_err(|e| naming(e, "write", path))
+    })
+}
+
+/// Syncs these folders, several at once.
+pub fn sync_folders(folders: &BTreeSet<PathBuf>) -> io::Result<()> {
+    let folders: Vec<PathBuf> = folders.iter().cloned().collect();
+    for_all(&folders, sync_folder)
+}
+
+fn for_all(
+    paths: &[PathBuf],
+    sync: impl Fn(&Path) -> io::Result<()> + Send + Sync,
+) -> io::Result<()> {
+    match paths {
+        [] => Ok(()),
+        [only] => sync(only),
+        [first, ..] if paths.len() > ONE_BY_ONE => {
+            step(Step::SyncFile, first)?;
+            sync_disks(paths)
+        }
+        _ => std::thread::scope(|scope| {
+            let share = paths.len().div_ceil(SYNCERS);
+            let all = |paths: &[PathBuf]| paths.iter().try_for_each(|path| sync(path));
+            let threads: Vec<_> = paths
+                .chunks(share)
+                .map(|share| scope.spawn(following(move || all(share))))
+                .collect();
+            let results = threads.into_iter().map(joined);
+            // All are awaited before the first error counts.
+            results.collect::<Vec<_>>().into_iter().collect()
+        }),
+    }
+}
+
+// Each file system that these lie on, as a whole.
+fn sync_disks(paths: &[PathBuf]) -> io::Result<()> {
+    let mut synced = BTreeSet::new();
+    for path in paths {
+        let file = File::open(path).map_err(|e| naming(e, "open", path))?;
+        let metadata = file.metadata().map_err(|e| naming(e, "read", path))?;
+        if synced.insert(metadata.dev()) {
+            rustix::fs::syncfs(file).map_err(|e| naming(e.into(), "sync the disk of", path))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a thread gave back; its panic goes on here.
+pub fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    match thread.join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Gives an unsynced file below `to` the content of `from`: shared blocks where the disk can
+/// (Btrfs, XFS, …), else copied by the kernel.
+pub fn copy_unsynced(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
+    let mut input = File::open(from).map_err(|e| naming(e, "open", from))?;
+    let mut output = create_unsynced(to, mode)?;
+    step(Step::Write, to)?;
+    if rustix::fs::ioctl_ficlone(&output, &input).is_ok() {
+        return Ok(());
+    }
+    // Between files this is `copy_file_range`.
+    io::copy(&mut input, &mut output)
+        .map(drop)
+        .map_err(|e| naming(e, "write", to))
+}
+
+/// Gives a file a second name on the same disk.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    step(Step::Create, to)?;
+    std::fs::hard_link(from, to).map_err(|e| naming(e, "link", to))
+}
+
 /// Makes a directory and its missing parents, with permission bits `mode` for the new ones.
 pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -141,6 +265,12 @@ pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
 /// Gives a file or folder another name, also over a file that is there, and syncs the folder
 /// it comes into. A file is copied when the two names lie on different disks.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    rename_unsynced(from, to)?;
+    sync_folder(folder_of(to))
+}
+
+/// As [`rename`]; the caller syncs the folder, with others.
+pub fn rename_unsynced(from: &Path, to: &Path) -> io::Result<()> {
     step(Step::Rename, to)?;
     match std::fs::rename(from, to) {
         Err(e) if e.kind() == io::ErrorKind::CrossesDevices && from.is_file() => {
@@ -150,10 +280,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
             copy.commit()?;
             remove(from)
         }
-        renamed => {
-            renamed.map_err(|e| naming(e, "write", to))?;
-            sync_folder(folder_of(to))
-        }
+        renamed => renamed.map_err(|e| naming(e, "write", to)),
     }
 }
 

@@ -324,6 +324,73 @@ impl Keystore {
         ask: &mut dyn Passphrases,
     ) -> Result<(Vec<FileKey>, Option<Passphrase>), KeystoreError> {
         let path = self.path(role);
+        let sealed = match self.read(role)? {
+            Content::Plain(keys) => return Ok((keys, None)),
+            Content::Sealed(sealed) => sealed,
+        };
+        let mut again = false;
+        loop {
+            let (passphrase, origin) = ask.existing(role, again)?;
+            if let Some(keys) = unlock(&sealed, &passphrase, &path)? {
+                return Ok((keys, Some(passphrase)));
+            }
+            wrong(origin, &path)?;
+            again = true;
+        }
+    }
+
+    /// Reads several roles' keys, in their order. Passphrases are asked for one after the
+    /// other, on this thread; the files are unlocked beside that.
+    pub fn load_all(
+        &self,
+        roles: &[Role],
+        ask: &mut dyn Passphrases,
+    ) -> Result<Vec<Vec<FileKey>>, KeystoreError> {
+        // A missing file is found before anybody is asked.
+        let files = roles.iter().map(|role| Ok((*role, self.read(*role)?)));
+        let files = files.collect::<Result<Vec<_>, KeystoreError>>()?;
+        std::thread::scope(|scope| {
+            let mut waiting = Vec::new();
+            for (role, content) in files {
+                let path = self.path(role);
+                let unlocking = match content {
+                    Content::Plain(keys) => Unlocking::Done(keys),
+                    Content::Sealed(sealed) => {
+                        let (passphrase, origin) = ask.existing(role, false)?;
+                        let thread = scope.spawn(crate::fs::following(move || {
+                            let keys = unlock(&sealed, &passphrase, &path);
+                            (keys, sealed)
+                        }));
+                        Unlocking::Begun(thread, origin)
+                    }
+                };
+                waiting.push((role, unlocking));
+            }
+            let done = waiting.into_iter().map(|(role, unlocking)| {
+                let (thread, origin) = match unlocking {
+                    Unlocking::Done(keys) => return Ok(keys),
+                    Unlocking::Begun(thread, origin) => (thread, origin),
+                };
+                let (keys, sealed) = crate::fs::joined(thread);
+                if let Some(keys) = keys? {
+                    return Ok(keys);
+                }
+                let path = self.path(role);
+                wrong(origin, &path)?;
+                loop {
+                    let (passphrase, origin) = ask.existing(role, true)?;
+                    if let Some(keys) = unlock(&sealed, &passphrase, &path)? {
+                        return Ok(keys);
+                    }
+                    wrong(origin, &path)?;
+                }
+            });
+            done.collect()
+        })
+    }
+
+    fn read(&self, role: Role) -> Result<Content, KeystoreError> {
+        let path = self.path(role);
         let bytes = crate::fs::read_limited(&path, FILE_LIMIT)
             .map_err(|source| KeystoreError::Io {
                 role,
@@ -341,25 +408,11 @@ impl Keystore {
         let file: File = serde_json::from_slice(&bytes)
             .map_err(|_| form("a key file is an object with \"encrypted\" and \"data\""))?;
         if !file.encrypted {
-            return Ok((keys_from(file.data).map_err(form)?, None));
+            return keys_from(file.data).map(Content::Plain).map_err(form);
         }
-        let sealed: Sealed = serde_json::from_value(file.data)
-            .map_err(|_| form("its \"data\" is not what go-tuf writes"))?;
-        let mut again = false;
-        loop {
-            let (passphrase, origin) = ask.existing(role, again)?;
-            if let Some(plain) = open(&sealed, &passphrase).map_err(form)? {
-                let value = serde_json::from_slice(&plain)
-                    .map_err(|_| form("its sealed content is no array of keys"))?;
-                return Ok((keys_from(value).map_err(form)?, Some(passphrase)));
-            }
-            match origin {
-                Origin::Variable(variable) => {
-                    return Err(KeystoreError::WrongPassphrase { variable, path });
-                }
-                Origin::Typed => again = true,
-            }
-        }
+        serde_json::from_value(file.data)
+            .map(Content::Sealed)
+            .map_err(|_| form("its \"data\" is not what go-tuf writes"))
     }
 
     /// Writes a role's keys sealed by `passphrase`, in place of what the file held.
@@ -398,6 +451,48 @@ impl Keystore {
         crate::fs::create_folders(&self.folder, 0o700)
             .and_then(|()| crate::fs::write_atomic(&path, &text, 0o600))
             .map_err(|source| KeystoreError::Io { role, path, source })
+    }
+}
+
+// What a key file holds.
+enum Content {
+    Plain(Vec<FileKey>),
+    Sealed(Sealed),
+}
+
+type Unlocked = Result<Option<Vec<FileKey>>, KeystoreError>;
+
+// A key file on its way.
+enum Unlocking<'scope> {
+    Done(Vec<FileKey>),
+    Begun(
+        std::thread::ScopedJoinHandle<'scope, (Unlocked, Sealed)>,
+        Origin,
+    ),
+}
+
+// `None` when the passphrase is wrong.
+fn unlock(sealed: &Sealed, passphrase: &Passphrase, path: &Path) -> Unlocked {
+    let form = |reason| KeystoreError::Form {
+        path: path.to_owned(),
+        reason,
+    };
+    let Some(plain) = open(sealed, passphrase).map_err(form)? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_slice(&plain)
+        .map_err(|_| form("its sealed content is no array of keys"))?;
+    keys_from(value).map(Some).map_err(form)
+}
+
+// A wrong passphrase is asked for again only where somebody can be asked.
+fn wrong(origin: Origin, path: &Path) -> Result<(), KeystoreError> {
+    match origin {
+        Origin::Typed => Ok(()),
+        Origin::Variable(variable) => Err(KeystoreError::WrongPassphrase {
+            variable,
+            path: path.to_owned(),
+        }),
     }
 }
 

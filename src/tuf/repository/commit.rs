@@ -5,9 +5,13 @@
 //! snapshot.json and timestamp.json (a new root before them all or after, as the change
 //! says), then deletions. From then on the change will happen: whoever opens the repository
 //! next does what is left. Before that it has not happened, and the stage is thrown away.
+//!
+//! Syncs are batched, and order is kept where it counts: the stage before commit.json; what a
+//! new timestamp or root leads to before these; all renames before commit.json goes.
 
-use std::io;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +63,33 @@ pub(super) fn stage_document(
         .map_err(io_error(format!("write {}", path.display())))
 }
 
-/// Decides on the commit and does it.
+/// Writes documents into the stage of a change and syncs them together.
+pub(super) fn stage_documents(
+    layout: &Layout,
+    documents: &[(String, &[u8])],
+) -> Result<(), RepositoryError> {
+    let stage = layout.work().join("stage");
+    let mut paths = Vec::new();
+    for (name, bytes) in documents {
+        let path = stage.join(name);
+        let written = crate::fs::create_unsynced(&path, 0o644).and_then(|mut file| {
+            crate::fs::step(crate::fs::Step::Write, &path)?;
+            file.write_all(bytes)
+        });
+        written.map_err(io_error(format!("write {}", path.display())))?;
+        paths.push(path);
+    }
+    crate::fs::sync_files(&paths).map_err(io_error(format!("write {}", stage.display())))
+}
+
+/// Decides on the commit and does it. The contents of the staged files are on the disk.
 pub(super) fn run(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
+    let stage = layout.work().join("stage");
+    let mut folders = Folders::below(&stage);
+    for rename in &commit.renames {
+        folders.touched(&stage.join(&rename.from));
+    }
+    folders.sync()?;
     let path = layout.work().join("commit.json");
     let text = serde_json::to_vec(commit)
         .map_err(io::Error::from)
@@ -68,6 +97,35 @@ pub(super) fn run(layout: &Layout, commit: &Commit) -> Result<(), RepositoryErro
     crate::fs::write_atomic(&path, &text, 0o644)
         .map_err(io_error(format!("write {}", path.display())))?;
     finish(layout, commit)
+}
+
+/// Folders in which names appeared that are not synced yet, each with those above it.
+struct Folders<'a> {
+    top: &'a Path,
+    touched: BTreeSet<PathBuf>,
+}
+
+impl<'a> Folders<'a> {
+    fn below(top: &'a Path) -> Self {
+        Self {
+            top,
+            touched: BTreeSet::new(),
+        }
+    }
+
+    fn touched(&mut self, file: &Path) {
+        // A folder may be as new as what is in it.
+        let above = file.ancestors().skip(1);
+        let mut inside = above.take_while(|folder| folder.starts_with(self.top));
+        while let Some(folder) = inside.next()
+            && self.touched.insert(folder.to_owned())
+        {}
+    }
+
+    fn sync(&mut self) -> Result<(), RepositoryError> {
+        let touched = std::mem::take(&mut self.touched);
+        crate::fs::sync_folders(&touched).map_err(io_error(format!("write {}", self.top.display())))
+    }
 }
 
 /// Finishes what was interrupted; says whether there was anything.
@@ -88,16 +146,24 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
 }
 
 fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
-    let stage = layout.work().join("stage");
+    let (stage, repository) = (layout.work().join("stage"), layout.repository());
+    let mut folders = Folders::below(&repository);
     for Rename { from, to } in &commit.renames {
         let (from, to) = (stage.join(from), layout.published(to));
-        // Gone: an earlier try did this one.
-        if !from.exists() {
+        // Gone: an earlier try did this one. It may not have come to syncing.
+        let done = !from.exists();
+        if !done && leads_to_others(&to) {
+            folders.sync()?;
+        }
+        folders.touched(&to);
+        if done {
             continue;
         }
         super::stage::make_parents(&to)?;
-        crate::fs::rename(&from, &to).map_err(io_error(format!("write {}", to.display())))?;
+        crate::fs::rename_unsynced(&from, &to)
+            .map_err(io_error(format!("write {}", to.display())))?;
     }
+    folders.sync()?;
     for name in &commit.removals {
         let path = layout.published(name);
         crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
@@ -105,4 +171,10 @@ fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
     let path = layout.work().join("commit.json");
     crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
     remove_tree(&stage)
+}
+
+// Where clients begin.
+fn leads_to_others(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name == "timestamp.json" || name.ends_with("root.json"))
 }

@@ -1,24 +1,21 @@
 //! Changes of a repository: plan, sign in full, verify as an agent would, commit.
 //!
-//! snapshot.json and timestamp.json are derived from what changed. Keys are read before
-//! anything is copied, so that a wrong passphrase costs nothing.
+//! snapshot.json and timestamp.json are derived from what changed. Which targets there are is
+//! decided in `targets`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp as Instant;
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::commit::{self, Commit, Rename};
-use super::stage::{self, Job, Staged};
 use super::{Repository, RepositoryError};
-use crate::tuf::client::{
-    ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT, target_paths,
-};
+use crate::tuf::client::{ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT};
 use crate::tuf::hashes::{Digests, Hashes};
 use crate::tuf::keystore::{FileKey, Keystore, Passphrases, Signer};
 use crate::tuf::metadata::{
-    MetaFile, Metadata, Role, Root, Signature, Signed, Snapshot, TargetFile, Targets, Timestamp,
+    MetaFile, Metadata, Role, Root, Signature, Signed, Snapshot, Targets, Timestamp,
 };
 use crate::tuf::name;
 use crate::tuf::time::Validity;
@@ -58,33 +55,34 @@ pub struct Signing<'a> {
     pub validities: Validities,
 }
 
-/// A file to add under one or more names.
-#[derive(Clone, Debug)]
-pub struct NewTarget {
-    /// The file.
-    pub source: PathBuf,
-    /// Names in the repository.
-    pub names: Vec<String>,
-    /// Data of the application.
-    pub custom: Option<Value>,
-}
-
 /// Keys of a role, with the ids under which root lists them.
 pub(super) struct Keys {
     keys: Vec<(String, FileKey)>,
 }
 
 impl Keys {
-    /// Those keys of the role's file that `root` lists; at least as many as must sign.
-    pub fn load(
+    /// Those keys of each role's file that `root` lists; at least as many as must sign.
+    pub fn load_all(
         store: &Keystore,
         root: &Root,
-        role: Role,
+        roles: &[Role],
         ask: &mut dyn Passphrases,
+    ) -> Result<Vec<Self>, RepositoryError> {
+        let files = store.load_all(roles, ask)?.into_iter().zip(roles);
+        files
+            .map(|(keys, role)| Self::listed(root, *role, store.path(*role), keys))
+            .collect()
+    }
+
+    fn listed(
+        root: &Root,
+        role: Role,
+        path: PathBuf,
+        found: Vec<FileKey>,
     ) -> Result<Self, RepositoryError> {
         let mut keys: Vec<(String, FileKey)> = Vec::new();
         let listed = root.role(role);
-        for key in store.load(role, ask)? {
+        for key in found {
             let id = listed.into_iter().flat_map(|role| &role.keyids).find(|id| {
                 root.keys
                     .get(*id)
@@ -97,7 +95,6 @@ impl Keys {
             }
         }
         let (have, need) = (keys.len() as u64, listed.map_or(1, |role| role.threshold));
-        let path = store.path(role);
         match have {
             0 => Err(RepositoryError::KeyMismatch { role, path }),
             _ if have < need => Err(RepositoryError::TooFewKeys {
@@ -174,50 +171,27 @@ pub(super) struct Change {
 }
 
 impl Repository {
-    pub(super) fn keys(
+    // The keys of these roles, in their order.
+    pub(super) fn keys<const N: usize>(
         &self,
-        role: Role,
+        roles: [Role; N],
         signing: &mut Signing<'_>,
-    ) -> Result<Keys, RepositoryError> {
+    ) -> Result<[Keys; N], RepositoryError> {
         let store = Keystore::new(&self.layout.keys());
-        Keys::load(&store, &self.base.root().signed, role, signing.ask)
+        let root = &self.base.root().signed;
+        let keys = Keys::load_all(&store, root, &roles, signing.ask)?;
+        keys.try_into().map_err(|_| RepositoryError::Stopped)
     }
 
     /// Signs a new timestamp over what is published.
     pub fn timestamp(&mut self, signing: &mut Signing<'_>) -> Result<(), RepositoryError> {
-        let keys = self.keys(Role::Timestamp, signing)?;
+        let [keys] = self.keys([Role::Timestamp], signing)?;
         let change = Change {
             timestamp: Some(keys.sign(&self.plan_timestamp(None, signing)?)?),
             ..Change::default()
         };
         commit::clear_stage(&self.layout)?;
         self.publish(&change, Vec::new(), signing.now)
-    }
-
-    /// Adds files; signs targets, snapshot and timestamp.
-    pub fn add(
-        &mut self,
-        new: &[NewTarget],
-        signing: &mut Signing<'_>,
-    ) -> Result<(), RepositoryError> {
-        self.check_names(new.iter().flat_map(|new| &new.names))?;
-        let keys = self.targets_keys(signing)?;
-        let stage = commit::clear_stage(&self.layout)?;
-        let consistent = self.base.root().signed.consistent_snapshot;
-        let jobs: Vec<_> = new.iter().map(|new| job(new, consistent)).collect();
-        let staged = match stage::copy_all(&stage, &jobs) {
-            Ok(staged) => staged,
-            Err(error) => {
-                commit::remove_tree(&stage)?;
-                return Err(error);
-            }
-        };
-        let mut targets = self.base.targets().signed.clone();
-        for (new, staged) in new.iter().zip(&staged) {
-            list(&mut targets, new, staged);
-        }
-        let files = staged.into_iter().flat_map(|staged| staged.files);
-        self.commit_targets(targets, &keys, files.collect(), Vec::new(), signing)
     }
 
     pub(super) fn check_names<'a>(
@@ -406,25 +380,19 @@ impl Repository {
 
     // Puts the documents beside the staged targets and lists the renames in their order.
     fn stage_change(&self, change: &Change, files: Vec<String>) -> Result<Commit, RepositoryError> {
-        let stage = self.layout.work().join("stage");
         let consistent = self.base.root().signed.consistent_snapshot;
         let mut commit = Commit {
             removals: change.removals.clone(),
             ..Commit::default()
         };
-        for file in files {
-            commit.renames.push(Rename {
-                from: file.clone(),
-                to: file,
-            });
-        }
-        for (name, bytes) in change.in_order(consistent) {
-            commit::stage_document(&stage, &name, bytes)?;
-            commit.renames.push(Rename {
-                from: name.clone(),
-                to: name,
-            });
-        }
+        let documents = change.in_order(consistent);
+        commit::stage_documents(&self.layout, &documents)?;
+        let documents = documents.into_iter().map(|(name, _)| name);
+        let names = files.into_iter().chain(documents);
+        commit.renames.extend(names.map(|name| Rename {
+            from: name.clone(),
+            to: name,
+        }));
         Ok(commit)
     }
 }
@@ -484,34 +452,4 @@ pub(super) fn expires(
     validity
         .from(signing.now)
         .map_err(|_| RepositoryError::Calendar(role))
-}
-
-fn job(new: &NewTarget, consistent: bool) -> Job<'_> {
-    Job {
-        source: &new.source,
-        names: Box::new(move |digests| {
-            let file = target_file(digests, None);
-            let names = new.names.iter();
-            names
-                .flat_map(|name| target_paths(name, &file, consistent))
-                .map(|path| format!("targets/{path}"))
-                .collect()
-        }),
-    }
-}
-
-fn target_file(digests: &Digests, custom: Option<Value>) -> TargetFile {
-    TargetFile {
-        length: digests.length,
-        hashes: Hashes::from_digests(digests),
-        custom,
-        extra: Map::new(),
-    }
-}
-
-fn list(targets: &mut Targets, new: &NewTarget, staged: &Staged) {
-    for name in &new.names {
-        let file = target_file(&staged.digests, new.custom.clone());
-        targets.targets.insert(name.clone(), file);
-    }
 }

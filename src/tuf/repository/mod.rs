@@ -17,9 +17,11 @@ mod stage;
 mod targets;
 
 pub use create::{Created, create};
-pub use edit::{NewTarget, Signing, Validities};
+pub use edit::{Signing, Validities};
 pub use memory::{Memory, Seen};
 pub use rotate::{Rotated, Rotation};
+pub use stage::Copies;
+pub use targets::NewTarget;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -254,6 +256,9 @@ pub enum RepositoryError {
         /// Why not.
         reason: &'static str,
     },
+    /// Work that another error made vain.
+    #[error("it was broken off")]
+    Stopped,
     /// The operating system refused.
     #[error("cannot {what}")]
     Io {

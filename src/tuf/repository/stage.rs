@@ -1,18 +1,48 @@
 //! Copies files to add into `.fleetpack/stage/`, hashing them in the same pass.
 //!
 //! Each source is read once; a second name gets a copy made by the kernel (shared blocks where
-//! the disk can). A source that changes while it is read is refused.
+//! the disk can), or a hard link where that was asked for. A source that changes while it is
+//! read is refused. What is done here is on the disk, folders aside, when it is done: files
+//! are synced beside the copying of the next ones.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 
 use super::{RepositoryError, io_error};
-use crate::fs::AtomicFile;
+use crate::fs::{Step, following, joined};
 use crate::tuf::hashes::{Digests, Hasher};
+
+/// Beyond this many files the disk is synced as a whole, in the end.
+const ONE_BY_ONE: usize = 64;
+/// Threads that wait for files to reach the disk.
+const SYNCERS: usize = 2;
+
+/// How a content gets its second name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Copies {
+    /// A file of its own, sharing blocks where the disk can.
+    #[default]
+    Separate,
+    /// The same file. go-tuf's tools truncate targets in place, and so all their names.
+    HardLinks,
+}
+
+impl Copies {
+    /// Gives the content of `from` to the new file `to`, unsynced.
+    pub(super) fn copy(self, from: &Path, to: &Path) -> Result<(), RepositoryError> {
+        let done = match self {
+            Self::HardLinks => crate::fs::link(from, to),
+            Self::Separate => crate::fs::copy_unsynced(from, to, 0o644),
+        };
+        done.map_err(io_error(format!("write {}", to.display())))
+    }
+}
 
 /// The names that a content gets, below the stage.
 pub(super) type Names<'a> = Box<dyn Fn(&Digests) -> Vec<String> + Send + Sync + 'a>;
@@ -29,41 +59,161 @@ pub(super) struct Staged {
     pub files: Vec<String>,
 }
 
-/// Copies all jobs, several at once; results in their order.
-pub(super) fn copy_all(stage: &Path, jobs: &[Job<'_>]) -> Result<Vec<Staged>, RepositoryError> {
-    // Checked first, so that a mistake in the last of many costs nothing.
-    for job in jobs {
-        check_source(job.source)?;
+/// Where copies go, and how.
+pub(super) struct Stage<'a> {
+    pub folder: &'a Path,
+    pub copies: Copies,
+    /// Set by whoever no longer wants them.
+    pub stop: &'a AtomicBool,
+}
+
+impl Stage<'_> {
+    /// Copies all jobs, several at once; results in their order.
+    pub fn copy_all(&self, jobs: &[Job<'_>]) -> Result<Vec<Staged>, RepositoryError> {
+        // Checked first, so that a mistake in the last of many costs nothing.
+        for job in jobs {
+            check_source(job.source)?;
+        }
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let queue = Mutex::new(jobs.iter().enumerate());
+        let done = Mutex::new((0..jobs.len()).map(|_| None).collect::<Vec<_>>());
+        let (sender, receiver) = channel();
+        let receiver = Mutex::new(receiver);
+        let work = |written: Sender<PathBuf>| {
+            loop {
+                let next = lock(&queue).next();
+                let Some((i, job)) = next else { return };
+                let staged = self.copy(i, job, &written);
+                if staged.is_err() {
+                    self.stop.store(true, Ordering::Relaxed);
+                    // Nothing further is begun.
+                    while lock(&queue).next().is_some() {}
+                }
+                if let Some(slot) = lock(&done).get_mut(i) {
+                    *slot = Some(staged);
+                }
+            }
+        };
+        let synced = std::thread::scope(|scope| {
+            let syncers: Vec<_> = (0..SYNCERS)
+                .map(|_| scope.spawn(following(|| sync_each(&receiver))))
+                .collect();
+            for _ in 1..threads.min(jobs.len()) {
+                let (sender, work) = (sender.clone(), &work);
+                scope.spawn(following(move || work(sender)));
+            }
+            work(sender);
+            let results: Vec<_> = syncers.into_iter().map(joined).collect();
+            results.into_iter().collect::<io::Result<()>>()
+        });
+        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // The first error, and not those of jobs that were stopped for it.
+        let (mut staged, mut stopped) = (Vec::with_capacity(jobs.len()), None);
+        for result in done.into_iter().flatten() {
+            match result {
+                Ok(one) => staged.push(one),
+                Err(RepositoryError::Stopped) => stopped = Some(RepositoryError::Stopped),
+                Err(error) => return Err(error),
+            }
+        }
+        synced.map_err(io_error("write the new targets"))?;
+        stopped.map_or(Ok(()), Err)?;
+        self.sync_many(&staged)?;
+        Ok(staged)
     }
-    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let queue = Mutex::new(jobs.iter().enumerate());
-    let done = Mutex::new((0..jobs.len()).map(|_| None).collect::<Vec<_>>());
-    let work = || {
+
+    fn sync_many(&self, staged: &[Staged]) -> Result<(), RepositoryError> {
+        let files = staged.iter().filter(|one| one.files.len() > ONE_BY_ONE);
+        let files = files.flat_map(|one| &one.files);
+        let files: Vec<_> = files.map(|file| self.folder.join(file)).collect();
+        crate::fs::sync_files(&files).map_err(io_error("write the new targets"))
+    }
+
+    fn copy(
+        &self,
+        number: usize,
+        job: &Job<'_>,
+        written: &Sender<PathBuf>,
+    ) -> Result<Staged, RepositoryError> {
+        let before = check_source(job.source)?;
+        let first = self.folder.join(format!("source-{number}"));
+        let digests = self.copy_hashing(job.source, &first)?;
+        // By name: a file renamed over the old one is another file.
+        let after = check_source(job.source)?;
+        let identity = |m: &Metadata| (m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+        if identity(&before) != identity(&after) || digests.length != before.len() {
+            return refuse(job.source, "it changed while it was read");
+        }
+        let files = (job.names)(&digests);
+        let one_by_one = files.len() <= ONE_BY_ONE;
+        let mut first = Some(first);
+        for name in &files {
+            let path = self.folder.join(name);
+            make_parents(&path)?;
+            let written_as = match first.take() {
+                Some(first) => {
+                    crate::fs::rename_unsynced(&first, &path)
+                        .map_err(io_error(format!("write {}", path.display())))?;
+                    path
+                }
+                None => {
+                    self.check_stop()?;
+                    let first = files.first().map(|first| self.folder.join(first));
+                    self.copies.copy(&first.unwrap_or_default(), &path)?;
+                    path
+                }
+            };
+            if one_by_one {
+                // Nobody listens only after an error, which is reported.
+                let _ = written.send(written_as);
+            }
+        }
+        Ok(Staged { digests, files })
+    }
+
+    fn check_stop(&self) -> Result<(), RepositoryError> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(RepositoryError::Stopped),
+            false => Ok(()),
+        }
+    }
+
+    fn copy_hashing(&self, source: &Path, target: &Path) -> Result<Digests, RepositoryError> {
+        let reading = || format!("read {}", source.display());
+        let writing = || format!("copy {} into the repository", source.display());
+        let mut input = File::open(source).map_err(io_error(reading()))?;
+        let mut output = crate::fs::create_unsynced(target, 0o644).map_err(io_error(writing()))?;
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 1 << 18];
         loop {
-            let next = lock(&queue).next();
-            let Some((i, job)) = next else { return };
-            let staged = copy(stage, i, job);
-            if staged.is_err() {
-                // Nothing further is begun.
-                while lock(&queue).next().is_some() {}
-            }
-            if let Some(slot) = lock(&done).get_mut(i) {
-                *slot = Some(staged);
-            }
+            self.check_stop()?;
+            let n = match input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(io_error(reading())(e)),
+            };
+            hasher.update(&buffer[..n]);
+            output
+                .write_all(&buffer[..n])
+                .map_err(io_error(writing()))?;
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(jobs.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let done = done.into_inner().unwrap_or_else(|e| e.into_inner());
-    done.into_iter().flatten().collect()
+        crate::fs::step(Step::Write, target).map_err(io_error(writing()))?;
+        Ok(hasher.finish())
+    }
+}
+
+fn sync_each(written: &Mutex<Receiver<PathBuf>>) -> io::Result<()> {
+    loop {
+        // The lock is held while waiting: whoever has it takes the next one.
+        let next = lock(written).recv();
+        let Ok(path) = next else { return Ok(()) };
+        crate::fs::sync_files(&[path])?;
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refuse<T>(path: &Path, reason: &'static str) -> Result<T, RepositoryError> {
@@ -90,66 +240,9 @@ fn check_source(path: &Path) -> Result<Metadata, RepositoryError> {
     Ok(metadata)
 }
 
-fn copy(stage: &Path, number: usize, job: &Job<'_>) -> Result<Staged, RepositoryError> {
-    let before = check_source(job.source)?;
-    let temporary = stage.join(format!("source-{number}"));
-    let digests = copy_hashing(job.source, &temporary)?;
-    // By name: a file renamed over the old one is another file.
-    let after = check_source(job.source)?;
-    let identity = |m: &Metadata| (m.ino(), m.len(), m.mtime(), m.mtime_nsec());
-    if identity(&before) != identity(&after) || digests.length != before.len() {
-        return refuse(job.source, "it changed while it was read");
-    }
-    let files = (job.names)(&digests);
-    for (i, name) in files.iter().enumerate() {
-        let path = stage.join(name);
-        make_parents(&path)?;
-        // The last name takes the copy itself.
-        match i + 1 == files.len() {
-            true => crate::fs::rename(&temporary, &path)
-                .map_err(io_error(format!("write {}", path.display())))?,
-            false => copy_plain(&temporary, &path)?,
-        }
-    }
-    Ok(Staged { digests, files })
-}
-
+/// Makes the folder that a file will lie in.
 pub(super) fn make_parents(path: &Path) -> Result<(), RepositoryError> {
     let folder: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
     crate::fs::create_folders(&folder, 0o755)
         .map_err(io_error(format!("make {}", folder.display())))
-}
-
-fn copy_hashing(source: &Path, target: &Path) -> Result<Digests, RepositoryError> {
-    let reading = || format!("read {}", source.display());
-    let writing = || format!("copy {} into the repository", source.display());
-    let mut input = File::open(source).map_err(io_error(reading()))?;
-    let mut output = AtomicFile::create(target, 0o644).map_err(io_error(writing()))?;
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let n = match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(io_error(reading())(e)),
-        };
-        hasher.update(&buffer[..n]);
-        output
-            .file()
-            .write_all(&buffer[..n])
-            .map_err(io_error(writing()))?;
-    }
-    output.commit().map_err(io_error(writing()))?;
-    Ok(hasher.finish())
-}
-
-pub(super) fn copy_plain(source: &Path, target: &Path) -> Result<(), RepositoryError> {
-    let copied = File::open(source).and_then(|mut input| {
-        let mut output = AtomicFile::create(target, 0o644)?;
-        // `io::copy` between files is `copy_file_range`.
-        io::copy(&mut input, output.file())?;
-        output.commit()
-    });
-    copied.map_err(io_error(format!("write {}", target.display())))
 }

@@ -1,17 +1,35 @@
-//! Changes of what the targets document lists, without new bytes from outside.
+//! Changes of what the targets document lists.
 //!
-//! Promoting gives a target a further name: its entry is copied with the hashes that were
-//! signed, its file by the kernel inside the repository. Removing takes entries out; the files
-//! go after the metadata that named them.
+//! Adding copies files in, each read once, while keys are unlocked. Promoting gives a target a
+//! further name: its entry is copied with the hashes that were signed, its file by the kernel
+//! inside the repository. Removing takes entries out; the files go after the metadata that
+//! named them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Map, Value};
 
 use super::edit::{Change, Keys, Signing};
-use super::{Repository, RepositoryError, commit, stage};
+use super::stage::{self, Copies, Job, Stage, Staged};
+use super::{Repository, RepositoryError, commit};
+use crate::fs::{following, joined};
 use crate::tuf::client::target_paths;
+use crate::tuf::hashes::{Digests, Hashes};
 use crate::tuf::metadata::{Role, Signed, TargetFile, Targets};
+
+/// A file to add under one or more names.
+#[derive(Clone, Debug)]
+pub struct NewTarget {
+    /// The file.
+    pub source: PathBuf,
+    /// Names in the repository.
+    pub names: Vec<String>,
+    /// Data of the application.
+    pub custom: Option<Value>,
+}
 
 /// The keys that sign when targets change.
 pub(super) struct TargetsKeys {
@@ -21,6 +39,53 @@ pub(super) struct TargetsKeys {
 }
 
 impl Repository {
+    /// Adds files; signs targets, snapshot and timestamp.
+    pub fn add(
+        &mut self,
+        new: &[NewTarget],
+        signing: &mut Signing<'_>,
+    ) -> Result<(), RepositoryError> {
+        self.check_names(new.iter().flat_map(|new| &new.names))?;
+        let folder = commit::clear_stage(&self.layout)?;
+        let (keys, staged) = match self.keys_and_files(new, &folder, signing) {
+            Ok(done) => done,
+            Err(error) => {
+                commit::remove_tree(&folder)?;
+                return Err(error);
+            }
+        };
+        let mut targets = self.base.targets().signed.clone();
+        for (new, staged) in new.iter().zip(&staged) {
+            list(&mut targets, new, staged);
+        }
+        let files = staged.into_iter().flat_map(|staged| staged.files);
+        self.commit_targets(targets, &keys, files.collect(), Vec::new(), signing)
+    }
+
+    // Files are copied while passphrases are asked for and keys unlocked.
+    fn keys_and_files(
+        &self,
+        new: &[NewTarget],
+        folder: &std::path::Path,
+        signing: &mut Signing<'_>,
+    ) -> Result<(TargetsKeys, Vec<Staged>), RepositoryError> {
+        let stop = AtomicBool::new(false);
+        let stage = Stage {
+            folder,
+            copies: Copies::Separate,
+            stop: &stop,
+        };
+        let consistent = self.consistent();
+        let jobs: Vec<_> = new.iter().map(|new| job(new, consistent)).collect();
+        let (keys, staged) = std::thread::scope(|scope| {
+            let staging = scope.spawn(following(|| stage.copy_all(&jobs)));
+            let keys = self.targets_keys(signing);
+            stop.fetch_or(keys.is_err(), Ordering::Relaxed);
+            (keys, joined(staging))
+        });
+        Ok((keys?, staged?))
+    }
+
     /// Lists targets under further names, each `(from, to)`.
     pub fn promote(
         &mut self,
@@ -48,6 +113,8 @@ impl Repository {
             }
             files.push(to);
         }
+        let paths: Vec<_> = files.iter().map(|file| stage.join(file)).collect();
+        crate::fs::sync_files(&paths).map_err(super::io_error("write the targets"))?;
         self.commit_targets(targets, &keys, files, Vec::new(), signing)
     }
 
@@ -100,10 +167,12 @@ impl Repository {
         &self,
         signing: &mut Signing<'_>,
     ) -> Result<TargetsKeys, RepositoryError> {
+        let roles = [Role::Targets, Role::Snapshot, Role::Timestamp];
+        let [targets, snapshot, timestamp] = self.keys(roles, signing)?;
         Ok(TargetsKeys {
-            targets: self.keys(Role::Targets, signing)?,
-            snapshot: self.keys(Role::Snapshot, signing)?,
-            timestamp: self.keys(Role::Timestamp, signing)?,
+            targets,
+            snapshot,
+            timestamp,
         })
     }
 
@@ -148,5 +217,35 @@ fn copy(
         });
     }
     stage::make_parents(target)?;
-    stage::copy_plain(source, target)
+    Copies::Separate.copy(source, target)
+}
+
+fn job(new: &NewTarget, consistent: bool) -> Job<'_> {
+    Job {
+        source: &new.source,
+        names: Box::new(move |digests| {
+            let file = target_file(digests, None);
+            let names = new.names.iter();
+            names
+                .flat_map(|name| target_paths(name, &file, consistent))
+                .map(|path| format!("targets/{path}"))
+                .collect()
+        }),
+    }
+}
+
+fn target_file(digests: &Digests, custom: Option<Value>) -> TargetFile {
+    TargetFile {
+        length: digests.length,
+        hashes: Hashes::from_digests(digests),
+        custom,
+        extra: Map::new(),
+    }
+}
+
+fn list(targets: &mut Targets, new: &NewTarget, staged: &Staged) {
+    for name in &new.names {
+        let file = target_file(&staged.digests, new.custom.clone());
+        targets.targets.insert(name.clone(), file);
+    }
 }
