@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests' tools need, on Debian 12 as root, where Rust, Go, Python and a C
-# compiler are. Does nothing that is already done. Prints what it found.
+# Installs what the tests' tools need, on Debian 12 as root, where Rust, Go, Python, Node
+# and a C compiler are. Does nothing that is already done. Prints what it found.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=ci/versions
@@ -57,12 +57,38 @@ install_go_modules() {
     done
 }
 
+# Servers that tests start; their sums are checked as above.
+build_go_server() {
+    name=$1 package=$2 version=$3
+    stamp=$tools/go/$name.version
+    [ "$(cat "$stamp" 2>/dev/null)" != "$version" ] || return 0
+    module=$here/../tests/interop/$name
+    grep -q " v$version\\( \\|\$\\)" "$module/go.mod" || {
+        echo "ci/versions and $module/go.mod differ" >&2
+        exit 1
+    }
+    mkdir -p "$tools/go"
+    (cd "$module" && go build -trimpath -ldflags=-s -o "$tools/go/$name" "$package")
+    echo "$version" >"$stamp"
+}
+
+install_azurite() {
+    stamp=$tools/azurite/fleetpack-version
+    [ "$(cat "$stamp" 2>/dev/null)" != "$AZURITE" ] || return 0
+    rm -rf "$tools/azurite"
+    npm install --silent --prefix "$tools/azurite" --no-audit --no-fund --omit=dev \
+        "azurite@$AZURITE"
+    echo "$AZURITE" >"$stamp"
+}
+
 (
     # Two runs at once on one machine take turns.
     flock 9
     install_packages
     install_python
     install_go_modules
+    build_go_server versitygw github.com/versity/versitygw/cmd/versitygw "$VERSITYGW"
+    install_azurite
 ) 9>"$tools/lock"
 
 echo "packages:"

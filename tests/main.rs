@@ -27,6 +27,7 @@ mod msi;
 mod package_outputs;
 mod package_repositories;
 mod pkg;
+mod publish;
 mod quickstart;
 mod read_back;
 mod readme;
@@ -57,6 +58,7 @@ fn main() -> std::process::ExitCode {
         package_outputs::trials(),
         package_repositories::trials(),
         pkg::trials(),
+        publish::trials(),
         quickstart::trials(),
         read_back::trials(),
         readme::trials(),

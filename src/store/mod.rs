@@ -1,4 +1,4 @@
-//! Where a repository's files come from: a folder, a web server; later object storage.
+//! Where a repository's files come from: a folder, a web server, object storage.
 //!
 //! A [`Store`] is addressed by relative names as the repository's metadata give them
 //! (`timestamp.json`, `targets/orbit/linux/stable/orbit`). It streams, it does not judge:
@@ -6,6 +6,7 @@
 
 mod disk;
 pub mod http;
+pub mod object;
 pub mod tls;
 
 pub use disk::Disk;
@@ -50,7 +51,8 @@ pub trait Store: Send + Sync {
     }
 }
 
-/// Opens what a person typed: `https://…`, `http://…`, `file://…`, or a folder.
+/// Opens what a person typed: `https://…`, `http://…`, `file://…`, `s3://…`, `gs://…`,
+/// `az://…`, or a folder.
 pub fn open(place: &str, options: HttpOptions) -> Result<Box<dyn Store>, StoreError> {
     let scheme = place.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
@@ -62,6 +64,10 @@ pub fn open(place: &str, options: HttpOptions) -> Result<Box<dyn Store>, StoreEr
                 .ok_or_else(|| StoreError::Place(place.to_owned()))?;
             Ok(Box::new(Disk::new(path)?))
         }
+        Some("s3" | "gs" | "az") => {
+            let cloud = object::Cloud::new(place, &object::Access::of_process(None));
+            Ok(Box::new(cloud.map_err(Box::new)?))
+        }
         Some(_) => Err(StoreError::Place(place.to_owned())),
         None => Ok(Box::new(Disk::new(PathBuf::from(place))?)),
     }
@@ -71,7 +77,7 @@ pub fn open(place: &str, options: HttpOptions) -> Result<Box<dyn Store>, StoreEr
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Neither a URL that can be read nor a folder.
-    #[error("`{0}` is neither a folder nor a URL with http, https or file")]
+    #[error("`{0}` is neither a folder nor a URL with http, https, file, s3, gs or az")]
     Place(String),
     /// A folder that is not there.
     #[error("{} is no folder", .0.display())]
@@ -112,6 +118,9 @@ pub enum StoreError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Object storage.
+    #[error(transparent)]
+    Object(#[from] Box<object::ObjectError>),
     /// Certificates or keys for TLS.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
@@ -138,6 +147,7 @@ impl Hint for StoreError {
             Self::Downgrade { .. } => {
                 Some("give the address that it redirects to as --update-url".into())
             }
+            Self::Object(error) => error.hint(),
             Self::Tls(error) => error.hint(),
             _ => None,
         }
@@ -181,13 +191,13 @@ mod tests {
         for (place, sentence) in [
             (
                 "ftp://example.com",
-                "`ftp://example.com` is neither a folder nor a URL with http, https or file",
+                "`ftp://example.com` is neither a folder nor a URL with http, https, file, s3, gs or az",
             ),
             ("/nonexistent/folder", "/nonexistent/folder is no folder"),
             ("file:///nonexistent", "/nonexistent is no folder"),
             (
                 "https://",
-                "`https://` is neither a folder nor a URL with http, https or file",
+                "`https://` is neither a folder nor a URL with http, https, file, s3, gs or az",
             ),
         ] {
             let error = open(place, HttpOptions::default())

@@ -9,6 +9,7 @@
 //! - [`schema`]: JSON held against `docs/schema`.
 //! - [`server`]: nginx and Python's web server on loopback; [`faults`]: one that misbehaves
 //!   as it is told.
+//! - [`objects`]: object storage on loopback: S3, Azure.
 //! - [`container`]: Debian with systemd as process 1.
 //! - [`tools`]: where programs, the Python environment and the Go programs of
 //!   `tests/interop` are.
@@ -21,6 +22,7 @@ pub mod faults;
 pub mod linux_cells;
 pub mod linux_tree;
 pub mod native;
+pub mod objects;
 pub mod schema;
 pub mod scratch;
 pub mod server;

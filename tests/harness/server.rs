@@ -66,7 +66,8 @@ http {{
         Self::start(command, port)
     }
 
-    fn start(mut command: Command, port: u16) -> Self {
+    /// A program that listens on a port of 127.0.0.1.
+    pub fn start(mut command: Command, port: u16) -> Self {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -26,6 +26,8 @@ pub fn missing(needs: &[&'static str]) -> Vec<&'static str> {
 /// are no program's name:
 /// - `root`: the test runs as root (the answer is `/`);
 /// - `python-tuf`: the Python environment that `ci/setup.sh` makes (its interpreter);
+/// - `versitygw`, `azurite`: object storage, which `ci/setup.sh` builds or
+///   fetches (the last is a script for `node`);
 /// - `libfaketime`-like libraries are asked for by the program that brings them.
 pub fn find(need: &str) -> Option<PathBuf> {
     match need {
@@ -33,6 +35,11 @@ pub fn find(need: &str) -> Option<PathBuf> {
             .is_root()
             .then(|| PathBuf::from("/")),
         "python-tuf" => Some(python()).filter(|path| path.exists()),
+        "versitygw" => Some(folder().join("go").join(need)).filter(|path| path.exists()),
+        "azurite" => {
+            let script = folder().join("azurite/node_modules/azurite/dist/src/blob/main.js");
+            Some(script).filter(|path| path.exists())
+        }
         name => {
             let own = std::env::var("PATH").unwrap_or_default();
             PATH.split(':')

@@ -1,0 +1,149 @@
+//! What publishing stands on: a service that refuses a stale write, and errors in words.
+
+use libtest_mimic::Trial;
+
+use fleetpack::store::object::{self, Access, Condition, Headers, ObjectError};
+
+use crate::harness::objects::Objects;
+use crate::harness::{Scratch, trial_needing};
+
+const JSON: Headers = Headers {
+    content_type: "application/json",
+    cache_control: "no-store",
+};
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial_needing("publish/stores/s3", &["versitygw", "curl"], || {
+            let scratch = Scratch::new();
+            let service = Objects::s3(&scratch);
+            behaves(&service, &scratch);
+            headers_arrive(&scratch, &format!("{}/s3/object", service.public(&scratch)));
+        }),
+        trial_needing(
+            "publish/stores/azure",
+            &["azurite", "node", "python-tuf", "curl"],
+            || {
+                let scratch = Scratch::new();
+                let service = Objects::azure(&scratch);
+                behaves(&service, &scratch);
+                headers_arrive(
+                    &scratch,
+                    &format!("{}/bucket/az/object", service.endpoint()),
+                );
+            },
+        ),
+        trial_needing("publish/stores/errors", &["versitygw"], errors),
+    ]
+}
+
+fn prefix(service: &Objects) -> String {
+    let url = service.url("");
+    url.split("://").next().unwrap().to_owned()
+}
+
+// The first thing to know of a service: a write that is based on an old reading is refused.
+fn behaves(service: &Objects, scratch: &Scratch) {
+    let place = object::open(&service.url(&prefix(service)), &service.access()).unwrap();
+    let put = |bytes: &[u8], condition: &Condition| place.put("object", bytes, JSON, condition);
+    assert_eq!(place.list("").unwrap(), []);
+    assert_eq!(place.get("object", 9).unwrap(), None);
+    let first = put(b"one", &Condition::Absent).unwrap();
+    let lost = |result: Result<_, ObjectError>| {
+        assert!(
+            matches!(result, Err(ObjectError::Lost { .. })),
+            "{result:?}"
+        );
+    };
+    lost(put(b"two", &Condition::Absent));
+    put(b"two", &Condition::Unchanged(first.clone())).unwrap();
+    lost(put(b"three", &Condition::Unchanged(first)));
+    let (bytes, version) = place.get("object", 9).unwrap().unwrap();
+    assert_eq!(bytes, b"two");
+    assert!(matches!(
+        place.get("object", 2),
+        Err(ObjectError::TooLarge { .. })
+    ));
+    // Parts, ranges, copies.
+    let large: Vec<u8> = (0..20_000_000_u32)
+        .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+        .collect();
+    let file = scratch.write("large", &large);
+    place.upload("targets/a b/ü/large", &file, JSON).unwrap();
+    place.copy("targets/a b/ü/large", "targets/copy").unwrap();
+    for (name, offset) in [("targets/a b/ü/large", 0), ("targets/copy", 9_000_000)] {
+        let mut blob = place.open(name, offset).unwrap();
+        let mut got = Vec::new();
+        blob.body.read_to_end(&mut got).unwrap();
+        assert_eq!(blob.len, Some(large.len() as u64 - offset));
+        assert!(got == large[offset as usize..], "{name}");
+    }
+    let names = |folder: &str| -> Vec<_> {
+        let mut names: Vec<_> = place.list(folder).unwrap();
+        names.sort_by(|a, b| a.name.cmp(&b.name));
+        names.into_iter().map(|l| (l.name, l.len)).collect()
+    };
+    let len = large.len() as u64;
+    assert_eq!(
+        names("targets"),
+        [
+            ("targets/a b/ü/large".to_owned(), len),
+            ("targets/copy".to_owned(), len)
+        ]
+    );
+    place.delete("targets/copy").unwrap();
+    place.delete("targets/copy").unwrap();
+    assert_eq!(names("targets").len(), 1);
+    // What is gone was changed.
+    place.put("gone", b"1", JSON, &Condition::Always).unwrap();
+    place.delete("gone").unwrap();
+    lost(place.put("gone", b"2", JSON, &Condition::Unchanged(version)));
+}
+
+fn headers_arrive(scratch: &Scratch, url: &str) {
+    let ran = scratch.tool("curl", ["-fsSI", url]).ok();
+    let text = ran.text().to_lowercase();
+    assert!(text.contains("content-type: application/json"), "{text}");
+    assert!(text.contains("cache-control: no-store"), "{text}");
+    assert!(text.contains("content-length: 3"), "{text}");
+}
+
+fn errors() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    let error = |place: &str, changed: &[(&str, &str)]| {
+        let mut variables: std::collections::BTreeMap<_, _> = service.variables().collect();
+        variables.extend(changed.iter().copied());
+        let variables = variables
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let access = Access::new(Some(service.endpoint().to_owned()), variables);
+        object::open(place, &access)
+            .unwrap()
+            .list("targets")
+            .unwrap_err()
+    };
+    let missing = error("s3://elsewhere/prefix", &[]);
+    assert_eq!(
+        missing.to_string(),
+        "s3://elsewhere/prefix has no such bucket"
+    );
+    for (name, value) in [
+        ("AWS_SECRET_ACCESS_KEY", "wrong"),
+        ("AWS_ACCESS_KEY_ID", "nobody"),
+    ] {
+        let wrong = error("s3://bucket", &[(name, value)]);
+        assert_eq!(
+            wrong.to_string(),
+            "s3://bucket does not accept these credentials",
+            "{wrong:?}"
+        );
+    }
+    let region = error("s3://bucket", &[("AWS_REGION", "eu-west-9")]);
+    assert_eq!(
+        region.to_string(),
+        "the bucket of s3://bucket lies in another region",
+        "{region:?}"
+    );
+}
