@@ -179,80 +179,105 @@ pub(super) struct Attempt<'a> {
     pub name: &'a str,
 }
 
-/// Puts an answer of a service into words.
-pub(super) fn translate(error: object_store::Error, attempt: &Attempt<'_>) -> ObjectError {
-    let text = chain(&error);
-    let place = attempt.place.to_owned();
-    let says = |codes: &[&str]| codes.iter().any(|code| text.contains(code));
-    let source: Source = shorten(&text).into();
-    match &error {
-        _ if says(&[
+// What a code means; the first row that fits counts.
+#[derive(Clone, Copy)]
+enum Meaning {
+    NoBucket,
+    Expired,
+    Clock,
+    Region,
+    Credentials,
+}
+
+const MEANINGS: [(Meaning, &[&str]); 5] = [
+    (
+        Meaning::NoBucket,
+        &[
             "NoSuchBucket",
             "ContainerNotFound",
             "The specified bucket does not exist",
-        ]) =>
-        {
-            ObjectError::NoBucket { place, source }
-        }
-        _ if says(&[
+        ],
+    ),
+    (
+        Meaning::Expired,
+        &[
             "ExpiredToken",
             "TokenRefreshRequired",
             "token has expired",
             "invalid_grant",
-        ]) =>
-        {
-            ObjectError::Expired { place, source }
-        }
-        _ if says(&["RequestTimeTooSkewed", "Request time and server", "clock"]) => {
-            ObjectError::Clock { place, source }
-        }
-        _ if says(&[
+        ],
+    ),
+    (
+        Meaning::Clock,
+        &["RequestTimeTooSkewed", "Request time and server"],
+    ),
+    (
+        Meaning::Region,
+        &[
             "PermanentRedirect",
             "AuthorizationHeaderMalformed",
             "IllegalLocationConstraint",
             "incorrectly configured region",
-        ]) =>
-        {
-            ObjectError::Region { place, source }
-        }
-        _ if says(&[
+        ],
+    ),
+    (
+        Meaning::Credentials,
+        &[
             "InvalidAccessKeyId",
             // versitygw 1.8
             "XAdminUserNotFound",
             "SignatureDoesNotMatch",
             "AuthenticationFailed",
             "InvalidAuthenticationInfo",
+            "NoAuthenticationInformation",
+            // The instance's own address, which is asked last and is not there.
             "169.254.169.254",
             "metadata.google.internal",
-            "NoAuthenticationInformation",
-        ]) =>
-        {
-            ObjectError::Credentials { place, source }
-        }
-        object_store::Error::Unauthenticated { .. } => ObjectError::Credentials { place, source },
-        object_store::Error::PermissionDenied { .. } => ObjectError::Denied {
+        ],
+    ),
+];
+
+/// Puts an answer of a service into words.
+pub(super) fn translate(error: object_store::Error, attempt: &Attempt<'_>) -> ObjectError {
+    let text = chain(&error);
+    let place = attempt.place.to_owned();
+    let says = |codes: &[&str]| codes.iter().any(|code| text.contains(code));
+    let source: Source = shorten(&text).into();
+    let meaning = MEANINGS.iter().find(|(_, codes)| says(codes));
+    match meaning.map(|(meaning, _)| meaning) {
+        Some(Meaning::NoBucket) => ObjectError::NoBucket { place, source },
+        Some(Meaning::Expired) => ObjectError::Expired { place, source },
+        Some(Meaning::Clock) => ObjectError::Clock { place, source },
+        Some(Meaning::Region) => ObjectError::Region { place, source },
+        Some(Meaning::Credentials) => ObjectError::Credentials { place, source },
+        None => by_status(&error, attempt, &text, source),
+    }
+}
+
+fn by_status(
+    error: &object_store::Error,
+    attempt: &Attempt<'_>,
+    text: &str,
+    source: Source,
+) -> ObjectError {
+    use object_store::Error;
+    let place = attempt.place.to_owned();
+    let name = attempt.name.to_owned();
+    let what = attempt.what.clone();
+    let refused = ["NotImplemented", "501 ", "not yet implemented"];
+    let conditional = what.contains("on condition");
+    match error {
+        Error::Unauthenticated { .. } => ObjectError::Credentials { place, source },
+        Error::PermissionDenied { .. } => ObjectError::Denied {
             place,
-            what: attempt.what.clone(),
+            what,
             source,
         },
-        object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. } => {
-            ObjectError::Lost {
-                place,
-                name: attempt.name.to_owned(),
-            }
+        Error::Precondition { .. } | Error::AlreadyExists { .. } => {
+            ObjectError::Lost { place, name }
         }
-        object_store::Error::NotFound { .. } => ObjectError::NotFound {
-            place,
-            name: attempt.name.to_owned(),
-        },
-        _ if attempt.what.contains("on condition")
-            && says(&[
-                "NotImplemented",
-                "501 ",
-                "not yet implemented",
-                "InvalidRequest",
-            ]) =>
-        {
+        Error::NotFound { .. } => ObjectError::NotFound { place, name },
+        _ if conditional && refused.iter().any(|code| text.contains(code)) => {
             ObjectError::NoConditions {
                 place,
                 source: Some(source),
@@ -260,7 +285,7 @@ pub(super) fn translate(error: object_store::Error, attempt: &Attempt<'_>) -> Ob
         }
         _ => ObjectError::Service {
             place,
-            what: attempt.what.clone(),
+            what,
             source,
         },
     }
