@@ -2,12 +2,12 @@
 //!
 //! A codec keeps segments when its segments are independent of each other and of their place
 //! in the stream: gzip by byte-aligned runs of non-final deflate blocks (RFC 1951), zstd by
-//! whole frames (RFC 8878), MSZIP by whole blocks of a cabinet. One encoder belongs to one thread; what it makes of a segment
-//! depends on the segment and the level alone.
+//! whole frames (RFC 8878), MSZIP by whole blocks of a cabinet. One encoder belongs
+//! to one thread; what it makes of a segment depends on the segment and the level alone.
 
 use std::io;
 
-use super::{CompressError, deflate, mszip};
+use super::{Blocks, CompressError, SEGMENT, deflate, mszip};
 
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ impl Codec {
 
 /// One thread's encoder of segments, with its scratch memory.
 pub(super) enum Encoder {
-    Gzip(libdeflater::Compressor, Vec<u8>),
+    Gzip(Deflater, Vec<u8>),
     Zstd(i32, Vec<u8>),
     Mszip(u8, Vec<u8>),
     Store,
@@ -61,72 +61,127 @@ impl Encoder {
     pub(super) fn new(codec: Codec) -> Result<Self, CompressError> {
         codec.check()?;
         match codec {
-            Codec::Gzip(level) => {
-                let level = libdeflater::CompressionLvl::new(i32::from(level))
-                    .map_err(|_| CompressError::Level { codec })?;
-                Ok(Self::Gzip(libdeflater::Compressor::new(level), Vec::new()))
-            }
+            Codec::Gzip(level) => Ok(Self::Gzip(Deflater::new(level)?, Vec::new())),
             Codec::ZstdFrames(level) => Ok(Self::Zstd(level, Vec::new())),
             Codec::Mszip(level) => Ok(Self::Mszip(level, Vec::new())),
             Codec::Zstd(_) | Codec::Xz(_) | Codec::Store => Ok(Self::Store),
         }
     }
 
-    /// Encodes one segment.
+    /// Encodes consecutive segments: `raw` is cut every [`SEGMENT`] bytes. Nothing at all is
+    /// one empty segment.
     pub(super) fn encode<'a>(&'a mut self, raw: &'a [u8]) -> Result<&'a [u8], CompressError> {
+        let cut = |raw: &'a [u8]| raw.chunks(SEGMENT).chain(raw.is_empty().then_some(raw));
         match self {
             Self::Store => Ok(raw),
-            Self::Gzip(compressor, out) => {
-                deflate_segment(compressor, raw, out)?;
+            Self::Gzip(deflater, out) => {
+                out.clear();
+                deflater.segments(raw, out)?;
                 Ok(out)
             }
             Self::Zstd(level, out) => {
                 let level = *level;
-                zstd_frame(level, raw, out).map_err(|source| CompressError::Encode {
-                    codec: Codec::ZstdFrames(level),
-                    source,
-                })?;
+                out.clear();
+                for segment in cut(raw) {
+                    zstd_frame(level, segment, out).map_err(|source| CompressError::Encode {
+                        codec: Codec::ZstdFrames(level),
+                        source,
+                    })?;
+                }
                 Ok(out)
             }
             Self::Mszip(level, out) => {
                 let level = *level;
                 out.clear();
-                mszip::segment(level, raw, out).map_err(|source| CompressError::Encode {
-                    codec: Codec::Mszip(level),
-                    source,
-                })?;
+                for segment in cut(raw) {
+                    mszip::segment(level, segment, out).map_err(|source| {
+                        CompressError::Encode {
+                            codec: Codec::Mszip(level),
+                            source,
+                        }
+                    })?;
+                }
                 Ok(out)
             }
         }
     }
 }
 
-/// libdeflate ends every stream with a final block; here that block is made an ordinary one
-/// and the segment is aligned to a byte, so that another segment can follow.
-fn deflate_segment(
-    compressor: &mut libdeflater::Compressor,
-    raw: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), CompressError> {
-    let bound = compressor.deflate_compress_bound(raw.len());
-    if out.len() < bound {
-        out.resize(bound, 0);
+/// Deflates segments that can follow each other: libdeflate ends every stream with a final
+/// block, which is made an ordinary one here, and the segment is aligned to a byte.
+pub(super) struct Deflater {
+    compressor: libdeflater::Compressor,
+    level: u8,
+    /// Two streams, so that one walk goes over both.
+    streams: [Vec<u8>; 2],
+}
+
+impl Deflater {
+    fn new(level: u8) -> Result<Self, CompressError> {
+        let codec = Codec::Gzip(level);
+        let checked = libdeflater::CompressionLvl::new(i32::from(level))
+            .map_err(|_| CompressError::Level { codec })?;
+        Ok(Self {
+            compressor: libdeflater::Compressor::new(checked),
+            level,
+            streams: Default::default(),
+        })
     }
-    let len = compressor
-        .deflate_compress(raw, out)
-        .map_err(|e| CompressError::Encode {
-            codec: Codec::Gzip(0),
-            source: io::Error::other(e.to_string()),
-        })?;
-    out.truncate(len);
-    deflate::unfinish(out, raw.len() as u64)?;
-    Ok(())
+
+    fn segments(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        for pair in raw.chunks(2 * SEGMENT) {
+            let (first, second) = pair.split_at(pair.len().min(SEGMENT));
+            self.stream(0, first)?;
+            match second {
+                [] => {
+                    let blocks = deflate::scan(&self.streams[0])?;
+                    self.append(0, blocks, first, out)?;
+                }
+                _ => {
+                    self.stream(1, second)?;
+                    let [a, b] = deflate::scan_both(&self.streams[0], &self.streams[1])?;
+                    self.append(0, a, first, out)?;
+                    self.append(1, b, second, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes stream `at` of `raw`.
+    fn stream(&mut self, at: usize, raw: &[u8]) -> Result<(), CompressError> {
+        let stream = &mut self.streams[at];
+        let bound = self.compressor.deflate_compress_bound(raw.len());
+        if stream.len() < bound {
+            stream.resize(bound, 0);
+        }
+        let len =
+            self.compressor
+                .deflate_compress(raw, stream)
+                .map_err(|e| CompressError::Encode {
+                    codec: Codec::Gzip(self.level),
+                    source: io::Error::other(e.to_string()),
+                })?;
+        stream.truncate(len);
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        at: usize,
+        blocks: Blocks,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), CompressError> {
+        deflate::unfinish(&mut self.streams[at], blocks, raw.len() as u64)?;
+        out.extend_from_slice(&self.streams[at]);
+        Ok(())
+    }
 }
 
 /// A fresh context per frame: what it makes cannot depend on what the thread did before.
 fn zstd_frame(level: i32, raw: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    out.clear();
-    out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-    zstd::bulk::Compressor::new(level)?.compress_to_buffer(raw, out)?;
+    let frame = zstd::bulk::Compressor::new(level)?.compress(raw)?;
+    out.extend_from_slice(&frame);
     Ok(())
 }

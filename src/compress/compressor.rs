@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::codec::Encoder;
 use super::pool::{self, Work};
 use super::spool::{Span, Spool};
-use super::{Codec, CompressError, Digests, SEGMENT, Sink, Stream, Wanted};
+use super::{Codec, CompressError, Digests, Sink, Stream, UNIT, Wanted};
 use crate::install::Shared;
 
 /// See the head of this file.
@@ -28,7 +28,7 @@ struct Known {
     kept: HashMap<Codec, Vec<Segment>>,
 }
 
-/// A compressed segment in the spool.
+/// The compressed segments of one unit, in the spool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) span: Span,
@@ -136,7 +136,7 @@ impl Compressor {
         let mut segments = segments.into_iter();
         let mut known = self.known();
         for (content, digests) in contents.iter().zip(digests) {
-            let count = usize::try_from(content.len().div_ceil(SEGMENT as u64));
+            let count = usize::try_from(content.len().div_ceil(UNIT as u64));
             let own = segments.by_ref().take(count.unwrap_or(usize::MAX));
             let own: Vec<Segment> = own.flatten().collect();
             let entry = known.entry(*content.sha256()).or_default();

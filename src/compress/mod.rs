@@ -1,8 +1,8 @@
 //! The compression room: contents become compressed streams on all cores, deterministically.
 //!
-//! Contents are cut into segments of [`SEGMENT`] bytes. Every segment is read once; from that
-//! one buffer it is compressed and fed to the content's digests, so that what is packed is
-//! what was verified. Segments of shared contents are kept in a spool (an unnamed temporary
+//! Contents are cut into segments of [`SEGMENT`] bytes, and read two of them at a time. From
+//! that one buffer they are compressed and fed to the content's digests, so that what is
+//! packed is what was verified. Segments of shared contents are kept in a spool (an unnamed temporary
 //! file) for the next package of the run. Memory is bounded by cores × segment, and no output
 //! depends on the number of cores. Which bytes go into a stream, and where the stream goes, is
 //! the builders' business ([`crate::package`]).
@@ -21,7 +21,7 @@ mod tests;
 
 pub use codec::Codec;
 pub use compressor::Compressor;
-pub use deflate::{Blocks, DeflateError, scan};
+pub use deflate::{Blocks, DeflateError, scan, scan_both};
 pub use digest::{Digests, Wanted, sha256};
 pub use sink::{Hashing, Sink};
 pub use stream::{Stream, Totals};
@@ -34,6 +34,10 @@ use crate::install::ContentError;
 
 /// Bytes of contents in one segment; the last one of a content may be shorter.
 pub const SEGMENT: usize = 1 << 20;
+
+/// Bytes of contents that are read and kept in one go: two segments, as the walk over two
+/// deflate streams takes less time than two walks.
+const UNIT: usize = 2 * SEGMENT;
 
 /// Compression failed.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::digest::Hasher;
-use super::{CompressError, Digests, SEGMENT, Wanted};
+use super::{CompressError, Digests, UNIT, Wanted};
 use crate::install::Shared;
 
 /// Bytes of one content within a unit.
@@ -26,17 +26,17 @@ pub(super) struct Piece {
     pub(super) len: usize,
 }
 
-/// What is read and worked on in one go: at most [`SEGMENT`] bytes.
+/// What is read and worked on in one go: at most [`UNIT`] bytes.
 pub(super) struct Unit(pub(super) Vec<Piece>);
 
 /// Units of one piece each, content after content.
 pub(super) fn units_of(contents: &[Shared]) -> Vec<Unit> {
     let pieces = contents.iter().enumerate().flat_map(|(content, shared)| {
-        let starts = (0..shared.len()).step_by(SEGMENT);
+        let starts = (0..shared.len()).step_by(UNIT);
         starts.map(move |offset| Piece {
             content,
             offset,
-            len: usize::try_from(shared.len() - offset).map_or(SEGMENT, |left| left.min(SEGMENT)),
+            len: usize::try_from(shared.len() - offset).map_or(UNIT, |left| left.min(UNIT)),
         })
     });
     pieces.map(|piece| Unit(vec![piece])).collect()

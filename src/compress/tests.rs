@@ -80,7 +80,17 @@ fn pack(room: &Compressor, codec: Codec, contents: &[Shared]) -> (Vec<u8>, Total
 
 #[test]
 fn every_size_comes_back() {
-    let sizes = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 17];
+    let sizes = [
+        0,
+        1,
+        SEGMENT - 1,
+        SEGMENT,
+        SEGMENT + 1,
+        UNIT - 1,
+        UNIT,
+        UNIT + 1,
+        3 * SEGMENT + 17,
+    ];
     let contents: Vec<Shared> = sizes.iter().map(|&size| shared(data(size))).collect();
     let expected: Vec<u8> = sizes
         .iter()
@@ -350,8 +360,8 @@ fn sparse(len: u64, sha256: [u8; 32]) -> Shared {
 fn beyond_four_gigabytes() {
     let len = (4_u64 << 30) + 3;
     let units = pool::units_of(&[sparse(len, [0; 32])]);
-    assert_eq!(units.len(), 4097);
-    let last = &units[4096].0[0];
+    assert_eq!(units.len(), 2049);
+    let last = &units[2048].0[0];
     assert_eq!((last.offset, last.len), (4 << 30, 3));
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::walk::ORDER;
 use super::*;
 
 /// Writes bits, least significant first.
@@ -310,7 +311,8 @@ fn segments_in_a_row_inflate_to_what_went_in() {
                 0 => libdeflate(&part, numbers.below(13) as i32),
                 _ => flate2(&part, numbers.below(10) as u32),
             };
-            unfinish(&mut segment, part.len() as u64).unwrap();
+            let blocks = scan(&segment).unwrap();
+            unfinish(&mut segment, blocks, part.len() as u64).unwrap();
             stream.extend(segment);
             data.extend(part);
         }
@@ -323,6 +325,7 @@ fn segments_in_a_row_inflate_to_what_went_in() {
 #[test]
 fn damaged_streams_get_the_inflaters_verdict() {
     let mut numbers = Numbers(2);
+    let whole = libdeflate(&numbers.data(3000), 6);
     for round in 0..3000 {
         let len = 1 + numbers.below(600);
         let data = numbers.data(len);
@@ -339,6 +342,10 @@ fn damaged_streams_get_the_inflaters_verdict() {
             }
         }
         let verdict = scan(&stream);
+        let both = scan_both(&stream, &whole);
+        assert_eq!(both.map(|both| both[0]).ok(), verdict.ok(), "round {round}");
+        let both = scan_both(&whole, &stream);
+        assert_eq!(both.map(|both| both[1]).ok(), verdict.ok(), "round {round}");
         match inflate(&stream) {
             Ok(data) => {
                 let blocks =
@@ -372,8 +379,9 @@ fn a_stream_that_does_not_match_its_input_is_refused() {
         ("other length", whole.clone(), 11),
         ("bytes after the end", [whole.clone(), vec![0]].concat(), 12),
     ] {
+        let blocks = scan(&stream).unwrap();
         assert_eq!(
-            unfinish(&mut stream, raw),
+            unfinish(&mut stream, blocks, raw),
             Err(DeflateError::Length),
             "{name}"
         );
