@@ -19,4 +19,11 @@ fuzz_target!(|stream: &[u8]| {
         Ok(_) => assert_eq!(walked.map(|blocks| blocks.raw), Ok(out.len() as u64)),
         Err(_) => assert!(walked.is_err()),
     }
+    // Two streams at once: what is said of one does not depend on the other.
+    let (first, second) = stream.split_at(stream.len() / 2);
+    let apart = fleetpack::compress::scan(first).ok().zip(fleetpack::compress::scan(second).ok());
+    let both = fleetpack::compress::scan_both(first, second).ok();
+    assert_eq!(both.map(|[first, second]| (first, second)), apart);
+    let twice = fleetpack::compress::scan_both(stream, stream);
+    assert_eq!(twice.ok(), walked.ok().map(|blocks| [blocks, blocks]));
 });
