@@ -7,11 +7,13 @@
 mod bad_input;
 mod command;
 mod not_shown;
+mod powershell;
 mod readers;
 mod sample;
 mod script;
 mod signing;
 mod wine;
+mod wixl;
 
 use libtest_mimic::Trial;
 
@@ -24,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         signing::trials(),
         command::trials(),
         not_shown::trials(),
+        wixl::trials(),
         wine::trials(),
     ]
     .into_iter()

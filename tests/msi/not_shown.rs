@@ -62,8 +62,23 @@ const WINDOWS: &[Gap] = &[
     ),
     gap(
         "The PowerShell steps do what they should",
-        "there is no PowerShell here; a witness stands in for it, and a grammar reads the script",
+        "there is no PowerShell here; a witness stands in for it, a grammar reads the script, and every word in it is known",
         "steps 1 and 4: the standalone osquery is gone; secret.txt holds the new secret and has the same permissions as before",
+    ),
+    gap(
+        "A secret on the command line reaches PowerShell whole",
+        "the witness sees it as one argument; how Windows' msiexec and PowerShell read theirs is documented",
+        "step 4: `secret.txt` is the text to its last character, a backslash",
+    ),
+    gap(
+        "A secret with a double quote is refused in words",
+        "Wine refuses it, and shows the sentence in a window alone",
+        "step 4",
+    ),
+    gap(
+        "Running programs are told that a variable is gone",
+        "Wine passes over the row that does it",
+        "step 7: a PowerShell started from the taskbar afterwards has no `$env:ORBIT_UPDATE_INTERVAL`",
     ),
     gap(
         "Removal leaves nothing of what the agent made",
@@ -89,28 +104,63 @@ const WINDOWS: &[Gap] = &[
 
 const MACOS: &[Gap] = &[
     gap(
-        "Installer opens the package and installs it",
-        "the archive, bill of materials and payload are read back by other programs' readers; Apple's is another one",
-        "`sudo installer -pkg fleet-osquery.pkg -target / -verbose` ends with exit code 0",
+        "Installer opens the package: table of contents, Distribution, bill of materials, payload",
+        "four reader crates, bsdtar, 7-Zip and GNU cpio read it; Apple's reader is another program",
+        "step 2 ends with exit code 0",
     ),
     gap(
-        "The daemon is booted out, loaded and started by the postinstall",
-        "there is no launchd here; the script is run with stand-ins",
-        "`sudo launchctl print system/com.fleetdm.orbit` says `state = running`, also after a second installation",
+        "Installer lays down modes and owners as the bill says, and leaves system folders alone",
+        "the bill equals the payload path by path; whether `0:80` on `.`, `./Library` and `./opt` ever changes folders that exist is Installer's doing",
+        "step 1 and step 3: `ls -lde / /Library /Library/LaunchDaemons /opt /usr/local /private/var/log` before and after",
     ),
     gap(
-        "A signed and notarised package passes Gatekeeper",
-        "signature and ticket are checked by what reads them here; trust is Apple's own",
-        "`spctl --assess --type install -v fleet-osquery.pkg` says `accepted`",
+        "The order of the payload, shared files before folders' later members, does not matter",
+        "other readers do not mind",
+        "step 3: `lsbom` and `ls` agree",
     ),
     gap(
-        "Both processors' programs run",
+        "The daemon is booted out, loaded and started by the postinstall, in macOS's bash 3.2",
+        "there is no launchd here; the script is run with stand-ins, in a newer bash, and read for what 3.2 lacks",
+        "steps 3 and 5: `state = running`",
+    ),
+    gap(
+        "The daemon gets its variables",
+        "the property list is read back by plistlib; launchd is another reader",
+        "step 3: `launchctl print` lists them; the log names the address",
+    ),
+    gap(
+        "An upgrade removes what is stale, also on a disk that ignores case",
+        "the script is run on a disk that heeds case",
+        "step 5: the old channel's folder and its `.sha512` are gone",
+    ),
+    gap(
+        "Orbit itself installs a package and lives on to report it",
+        "the script's half is tested: marker, background, delay",
+        "step 6",
+    ),
+    gap(
+        "A signed package is trusted",
+        "OpenSSL and the reader crate verify the signature, by a chain that the test makes; trust is Apple's own",
+        "step 4: `pkgutil --check-signature` names Developer ID Installer and, with a time stamp, `trusted timestamp`",
+    ),
+    gap(
+        "Apple's time stamp server and notary service take what they are sent, and the ticket is read",
+        "the tests speak to stand-ins on the same machine",
+        "step 4: `spctl --assess --type install -v` says `accepted`, `stapler validate` works offline",
+    ),
+    gap(
+        "An MDM server installs the package by its manifest, and the profile reaches the agent",
+        "manifest and profile are read back by plistlib; there is no MDM here",
+        "step 7",
+    ),
+    gap(
+        "Both processors' programs run, without Rosetta",
         "the binaries are copied as they are",
-        "the second command on an Intel and an Apple silicon Mac",
+        "all steps on an Intel and on an Apple silicon Mac without Rosetta",
     ),
 ];
 
-const PROTOCOL: &str = "\
+const WINDOWS_PROTOCOL: &str = "\
 1. Take a fresh Windows with an osquery installed on its own, and two versions of a package,
    `old.msi` and `new.msi`, the newer one signed. All commands are typed in PowerShell as
    administrator, in the packages' folder.
@@ -118,7 +168,9 @@ const PROTOCOL: &str = "\
    Look at the properties of `new.msi`.
 3. `sc.exe query \"Fleet osquery\"` says RUNNING. Look at permissions, failure actions, and the log
    below `C:\\Windows\\System32\\config\\systemprofile\\AppData\\Local\\FleetDM\\Orbit\\Logs`.
-4. `msiexec /x old.msi /qn`, then install again with `FLEET_SECRET=made-up-secret`; search the log.
+4. `msiexec /x old.msi /qn`, then install again with `FLEET_SECRET=made-up-secret\\`; search the
+   log. In between try `FLEET_SECRET=\"made\"\"up\"`: it ends with 1603, the log says why, and nothing
+   is installed.
 5. Install `new.msi`: one entry in Settings, the service runs, the host is the same one in Fleet.
 6. Install `old.msi` over it: the same, with the older programs.
 7. Plant the variable of older installers,
@@ -126,6 +178,29 @@ const PROTOCOL: &str = "\
    `new.msi`: it is gone.
 8. Remove it in Settings. `Test-Path 'C:\\Program Files\\Orbit'` is False, `sc.exe query` knows no
    such service.
+";
+
+const MACOS_PROTOCOL: &str = "\
+1. Take a fresh Mac and two packages, `old.pkg` with `--orbit-channel edge` and `new.pkg` with
+   the usual channel, signed and notarised. Note what
+   `ls -lde / /Library /Library/LaunchDaemons /opt /usr/local /private/var/log` says.
+2. `sudo installer -verboseR -pkg old.pkg -target /; echo $?` says 0; nothing asks for Rosetta.
+   The end of `/var/log/install.log` has no error.
+3. The folders of step 1 are as before. `lsbom /var/db/receipts/com.fleetdm.orbit.base.pkg.bom`
+   and `sudo ls -lR /opt/orbit` agree. `sudo launchctl print system/com.fleetdm.orbit` says
+   `state = running` and lists the variables; `/var/log/orbit/orbit.stderr.log` names the
+   address; the host is in Fleet.
+4. `pkgutil --check-signature new.pkg`; `spctl --assess --type install -v new.pkg`; without a
+   network, `xcrun stapler validate new.pkg`.
+5. Install `new.pkg` by a double click. `sudo ls /opt/orbit/bin/orbit/macos` names the usual
+   channel alone; the daemon runs, and it is the same host in Fleet.
+6. `sudo touch /opt/orbit/.inband_upgrade`, install `new.pkg` as in step 2: the daemon's process
+   is the old one for 30 seconds, then another; `/private/var/log/orbit/postinstall.log` tells of
+   no error.
+7. On a Mac that an MDM server manages: a package made with `--use-system-configuration`, its
+   profile and its manifest. Assign the profile, then send `InstallEnterpriseApplication` with the
+   manifest's address: the host appears in Fleet.
+8. Again on a Mac with the other processor.
 ";
 
 fn page() -> String {
@@ -143,10 +218,12 @@ fn page() -> String {
             let _ = writeln!(page, "| {} | {} | {} |", gap.claim, gap.why, gap.look);
         }
     }
-    let _ = write!(
-        page,
-        "\n## Protocol for Windows, half an hour\n\n{PROTOCOL}"
-    );
+    for (system, protocol) in [("Windows", WINDOWS_PROTOCOL), ("macOS", MACOS_PROTOCOL)] {
+        let _ = write!(
+            page,
+            "\n## Protocol for {system}, half an hour\n\n{protocol}"
+        );
+    }
     page
 }
 

@@ -31,7 +31,6 @@ pub fn trials() -> Vec<Trial> {
             payload,
         ),
         trial_needing("msi_codes_differ_with_the_content", &["msiinfo"], codes),
-        trial_needing("msi_tables_like_wixl", &["wixl", "msiinfo"], like_wixl),
     ]
 }
 
@@ -307,70 +306,4 @@ fn codes() {
         );
         assert_eq!(seen.insert(code, name), None, "{name}");
     }
-}
-
-/// wixl is another maker of such packages: of the same content it makes the same rows, as far
-/// as it knows the tables.
-fn like_wixl() {
-    let scratch = Scratch::new();
-    let sample = Sample::new();
-    let ours = sample.build(&scratch, "ours.msi");
-    scratch.write("orbit.exe", &sample.orbit);
-    scratch.write("secret.txt", "made-up-secret");
-    scratch.write("peer.wxs", include_str!("../fixtures/msi/peer.wxs"));
-    scratch
-        .tool("wixl", ["-a", "x64", "-o", "peer.msi", "peer.wxs"])
-        .ok();
-    let peer = scratch.join("peer.msi");
-    for name in [
-        "ServiceInstall",
-        "ServiceControl",
-        "Upgrade",
-        "CreateFolder",
-    ] {
-        let columns = |msi| {
-            table(&scratch, msi, name)
-                .lines()
-                .take(2)
-                .map(String::from)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(columns(&ours), columns(&peer), "{name}");
-    }
-    let service = |msi: &Path| {
-        let text = table(&scratch, msi, "ServiceInstall");
-        let row: Vec<String> = text
-            .lines()
-            .nth(2)
-            .unwrap()
-            .split('\t')
-            .map(String::from)
-            .collect();
-        row[1..11].to_vec()
-    };
-    assert_eq!(service(&ours), service(&peer));
-    let control = |msi: &Path| {
-        let text = table(&scratch, msi, "ServiceControl");
-        let row: Vec<String> = text
-            .lines()
-            .nth(2)
-            .unwrap()
-            .split('\t')
-            .map(String::from)
-            .collect();
-        row[1..5].to_vec()
-    };
-    assert_eq!(control(&ours), control(&peer));
-    // The hash of a file without a version: four numbers of its MD5.
-    let hash = |msi: &Path| {
-        let files = table(&scratch, msi, "File");
-        let key = files
-            .lines()
-            .find(|line| line.contains("\tsecret.txt\t") || line.contains("|secret.txt\t"));
-        let key = key.unwrap().split('\t').next().unwrap().to_owned();
-        let hashes = table(&scratch, msi, "MsiFileHash");
-        let row = hashes.lines().find(|line| line.starts_with(&key)).unwrap();
-        row.split_once('\t').unwrap().1.to_owned()
-    };
-    assert_eq!(hash(&ours), hash(&peer));
 }

@@ -1,8 +1,9 @@
-//! The PowerShell that a package carries or names, read by PowerShell's grammar.
+//! The PowerShell that a package carries or names: read by its grammar, every word known.
 
 use fleetpack::install::{Content, Node, Tree};
 use libtest_mimic::Trial;
 
+use super::powershell::faults_of;
 use super::sample::Sample;
 use crate::harness::{golden, trial};
 
@@ -22,24 +23,6 @@ fn text_of(tree: &Tree, path: &str) -> String {
         }
         other => panic!("{path}: {other:?}"),
     }
-}
-
-/// Where the grammar finds fault with a script; none when it is fine.
-fn faults_of(script: &str) -> Vec<String> {
-    let mut parser = tree_sitter::Parser::new();
-    let language = tree_sitter_powershell::LANGUAGE.into();
-    parser.set_language(&language).unwrap();
-    let tree = parser.parse(script, None).unwrap();
-    let mut faults = Vec::new();
-    let mut nodes = vec![tree.root_node()];
-    while let Some(node) = nodes.pop() {
-        if node.is_error() || node.is_missing() {
-            let at = node.start_position();
-            faults.push(format!("{}:{}", at.row + 1, at.column + 1));
-        }
-        nodes.extend((0..node.child_count() as u32).filter_map(|n| node.child(n)));
-    }
-    faults
 }
 
 fn script() {
@@ -68,9 +51,36 @@ fn inline() {
 }
 
 fn faults() {
-    for broken in ["if ($a) {", "foreach ($x in", "'open", "$a = @(1"] {
-        assert_ne!(faults_of(broken), Vec::<String>::new(), "{broken}");
+    let cases = [
+        ("an open block", "if ($true) {", "1:"),
+        ("an open list", "foreach ($x in", "1:"),
+        ("an open string", "'open", "1:"),
+        ("an open array", "$a = @(1", "1:"),
+        ("a command misspelt", "Remove-Itm x", "1:1 Remove-Itm"),
+        (
+            "a parameter misspelt",
+            "Remove-Item -Recurs x",
+            "1:13 -Recurs",
+        ),
+        ("another's parameter", "Out-Null -Force", "1:10 -Force"),
+        ("a variable misspelt", "$a = 1\nWrite-Output $b", "2:14 $b"),
+        (
+            "a type that is not there",
+            "[Text.Encodng]::UTF8",
+            "Text.Encodng",
+        ),
+        ("a member misspelt", "'a'.Substr(1)", "Substr"),
+        ("a newer operator", "Out-Null && Out-Null", "&&"),
+    ];
+    for (name, broken, wanted) in cases {
+        let faults = faults_of(broken);
+        assert!(
+            faults.iter().any(|fault| fault.contains(wanted)),
+            "{name}: {faults:?}"
+        );
     }
+    let fine = "function Go([string] $Name) { Write-Output $Name }\nGo 'x'";
+    assert_eq!(faults_of(fine), Vec::<String>::new());
 }
 
 fn manifest() {

@@ -109,7 +109,8 @@ fn database(settled: &Settled<'_>) -> Result<Vec<database::Stream>, BuildError> 
 }
 
 /// Text that differs whenever the file does: product and package code are derived from it.
-/// Windows takes two files with one product code for the same product.
+/// The time is part of it, as it is of the file: Windows refuses a second file with a product
+/// code that is installed (error 1638), and takes files with one package code for the same.
 fn fingerprint(settled: &Settled<'_>, tables: &str) -> String {
     let mut text = format!(
         "{}\n{}\nlevel {}\ntime {}\n{tables}",
