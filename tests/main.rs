@@ -13,6 +13,7 @@
 
 mod arch;
 mod bad_input;
+mod conformance;
 mod deb;
 mod documents;
 mod foreign_packages;
@@ -45,6 +46,7 @@ fn main() -> std::process::ExitCode {
         // One line each.
         arch::trials(),
         bad_input::trials(),
+        conformance::trials(),
         deb::trials(),
         documents::trials(),
         foreign_packages::trials(),
