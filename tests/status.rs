@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 
 use crate::harness::server::Server;
-use crate::harness::{Scratch, trial, trial_needing};
+use crate::harness::{Scratch, schema, trial, trial_needing};
 use crate::tuf_peers::Peer;
 use crate::updates::{add, elf, fixture, init, updates};
 
@@ -16,6 +16,12 @@ pub fn trials() -> Vec<Trial> {
         trial("status/needs_an_anchor", needs_an_anchor),
         trial_needing("status/exit_codes", &["faketime"], exit_codes),
         trial("verify/finds_faults", verify_finds_faults),
+        trial("verify/json", verify_json),
+        trial_needing(
+            "verify/delegated",
+            &["python-tuf", "python3"],
+            verify_delegated,
+        ),
         trial_needing("verify/url", &["python3"], verify_a_url),
         trial_needing(
             "promote/clients_follow",
@@ -49,21 +55,32 @@ fn text() {
     assert!(lines[0].ends_with("1 of 1 keys"));
     let digests = fleetpack::tuf::hashes::Digests::of(&elf(62));
     let hash = &hex::encode(digests.sha512)[..16];
+    assert_eq!(lines[4], "");
     assert_eq!(
-        lines[4],
-        format!("orbit/linux/1.2.3/orbit  1.2.3  64 bytes  {hash}")
+        lines[5],
+        "component  platform  channel  version  bytes  age  hash"
     );
-    assert_eq!(lines.len(), 6);
+    let age = lines[6].split("     64  ").nth(1).unwrap();
+    let age = age.split(" s  ").next().unwrap();
+    assert!(age.parse::<u64>().is_ok(), "{}", lines[6]);
+    assert_eq!(
+        lines[6],
+        format!("orbit      linux     1.2.3    1.2.3       64  {age} s  {hash}")
+    );
+    assert_eq!(lines.len(), 8);
 }
 
 fn json() {
     let scratch = filled();
     let ran = updates(&scratch, ["status", "--path", "repo", "--json"]).ok();
-    let value: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
+    let value = schema::conforms("updates-status.json", ran.text());
     assert_eq!(value["roles"][3]["role"], "timestamp");
     assert_eq!(value["roles"][3]["version"], 2);
     assert_eq!(value["targets"][1]["target"], "orbit/linux/edge/orbit");
     assert_eq!(value["targets"][1]["version"], "1.2.3");
+    assert_eq!(value["targets"][1]["channel"], "edge");
+    assert!(value["targets"][1]["age_seconds"].is_i64());
+    assert_eq!(value["found"], serde_json::json!([]));
 }
 
 fn prometheus() {
@@ -77,6 +94,8 @@ fn prometheus() {
     ran.prints(
         "fleetpack_target_size_bytes{target=\"orbit/linux/edge/orbit\",version=\"1.2.3\"} 64\n",
     );
+    ran.prints("fleetpack_target_age_seconds{target=\"orbit/linux/edge/orbit\"} ");
+    ran.prints("\nfleetpack_faults 0\n");
 }
 
 fn needs_an_anchor() {
@@ -132,7 +151,8 @@ fn verify_finds_faults() {
     ran.prints(
         "fault: the target orbit/linux/edge/orbit is not the file that was signed: its sha256 is ",
     );
-    ran.says("error: 1 of 2 targets are not what was signed\n");
+    ran.says("error: the repository at repo/repository has 1 fault\n");
+    ran.prints("1 targets verified\n");
     updates(&scratch, ["verify", "--path", "repo", "--channel", "1.2.3"])
         .ok()
         .prints("1 targets verified");
@@ -140,6 +160,49 @@ fn verify_finds_faults() {
     updates(&scratch, ["verify", "--path", "repo"])
         .fails(1)
         .prints("orbit/linux/edge/orbit does not exist");
+}
+
+fn verify_json() {
+    let scratch = filled();
+    let run = || updates(&scratch, ["verify", "--path", "repo", "--json"]);
+    let value = schema::conforms("updates-verify.json", run().ok().text());
+    let names = ["orbit/linux/1.2.3/orbit", "orbit/linux/edge/orbit"];
+    assert_eq!(value["verified"], serde_json::json!(names));
+    scratch.write(
+        "repo/repository/targets/orbit/linux/edge/orbit",
+        vec![0; 64],
+    );
+    let value = schema::conforms("updates-verify.json", run().fails(1).text());
+    assert_eq!(value["verified"], serde_json::json!(names[..1]));
+    assert_eq!(value["found"][0]["target"], names[1]);
+    assert_eq!(value["found"][0]["kind"], "fault");
+}
+
+// python-tuf's objects describe a repository whose targets lie in delegated roles.
+fn verify_delegated() {
+    let scratch = Scratch::new();
+    scratch.python("delegated.py", ["repo"]).ok();
+    let server = Server::python(&scratch.join("repo"));
+    let verify = || {
+        let args = ["verify", &server.url, "--update-roots", "@repo/1.root.json"];
+        updates(&scratch, args)
+    };
+    let names = ["bins/1", "bins/2", "bins/3", "deep/file", "top"];
+    let mut said: Vec<_> = verify().ok().stderr.lines().map(str::to_owned).collect();
+    said.sort_unstable();
+    assert_eq!(said, names.map(|name| format!("ok {name}")));
+    let ran = updates(
+        &scratch,
+        ["status", &server.url, "--update-roots", "@repo/1.root.json"],
+    );
+    ran.ok()
+        .prints("\ndeep/file  -         -        -            4    -  ");
+    scratch.write("repo/targets/deep/file", "DEEP");
+    verify()
+        .fails(1)
+        .prints("fault: the target deep/file is not the file that was signed");
+    std::fs::remove_file(scratch.join("repo/deep.json")).unwrap();
+    verify().fails(1).says("cannot fetch deep.json");
 }
 
 fn verify_a_url() {
@@ -160,7 +223,7 @@ fn verify_a_url() {
         ["status", &server.url, "--update-roots", roots.text().trim()],
     )
     .ok()
-    .prints("orbit/linux/edge/orbit");
+    .prints("\norbit      linux     edge     1.2.3       64    -  ");
 }
 
 fn promote() {

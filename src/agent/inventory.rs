@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::tuf::metadata::Role;
+use crate::tuf::metadata::{Role, TargetFile};
 use crate::tuf::trusted::Trusted;
 
 /// A target's name, taken apart: `<component>/<platform>/<channel>/<file>`.
@@ -47,12 +47,37 @@ impl<'a> Parts<'a> {
 pub struct TargetStatus {
     /// Its name.
     pub target: String,
+    /// Component, where the name is of fleetd's form.
+    pub component: Option<String>,
+    /// Platform, likewise.
+    pub platform: Option<String>,
+    /// Channel, likewise.
+    pub channel: Option<String>,
     /// Version, where metadata tell it.
     pub version: Option<String>,
     /// Bytes.
     pub size: u64,
     /// SHA-512, or SHA-256 where that is all there is, in hex.
     pub hash: String,
+    /// Seconds since its file was put where it is, where that can be known.
+    pub age_seconds: Option<i64>,
+}
+
+impl TargetStatus {
+    fn of(name: &str, file: &TargetFile, age_seconds: Option<i64>) -> Self {
+        let parts = Parts::of(name);
+        let part = |pick: fn(&Parts<'_>) -> String| parts.as_ref().map(pick);
+        Self {
+            target: name.to_owned(),
+            component: part(|p| p.component.to_owned()),
+            platform: part(|p| p.platform.to_owned()),
+            channel: part(|p| p.channel.to_owned()),
+            version: version_of(file.custom.as_ref()),
+            size: file.length,
+            hash: file.hashes.known().last().unwrap_or_default().to_owned(),
+            age_seconds,
+        }
+    }
 }
 
 /// One role.
@@ -82,8 +107,14 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Of verified metadata.
-    pub fn of(trusted: &Trusted, now: Timestamp) -> Self {
+    /// Of verified metadata and of the targets that a search finds in them. `published` says
+    /// since when a target's file is where it is.
+    pub fn of(
+        trusted: &Trusted,
+        targets: &[(String, TargetFile)],
+        now: Timestamp,
+        published: impl Fn(&str, &TargetFile) -> Option<Timestamp>,
+    ) -> Self {
         let root = &trusted.root().signed;
         let roles = Role::ALL.into_iter().map(|role| RoleStatus {
             role,
@@ -96,12 +127,9 @@ impl Inventory {
                 .unwrap_or_default(),
             threshold: root.role(role).map_or(0, |r| r.threshold),
         });
-        let targets = trusted.targets().signed.targets.iter();
-        let targets = targets.map(|(name, file)| TargetStatus {
-            target: name.clone(),
-            version: version_of(file.custom.as_ref()),
-            size: file.length,
-            hash: file.hashes.known().last().unwrap_or_default().to_owned(),
+        let targets = targets.iter().map(|(name, file)| {
+            let age = published(name, file).map(|then| now.duration_since(then).as_secs());
+            TargetStatus::of(name, file, age)
         });
         Self {
             roles: roles.collect(),
@@ -155,6 +183,14 @@ impl Inventory {
                 label(target.version.as_deref().unwrap_or_default()),
                 target.size
             );
+        }
+        text += "# HELP fleetpack_target_age_seconds Seconds since a target was published here.\n\
+                 # TYPE fleetpack_target_age_seconds gauge\n";
+        for target in &self.targets {
+            if let Some(age) = target.age_seconds {
+                let name = label(&target.target);
+                text += &format!("fleetpack_target_age_seconds{{target=\"{name}\"}} {age}\n");
+            }
         }
         text
     }

@@ -102,13 +102,13 @@ pub enum CliError {
         /// When.
         expires: String,
     },
-    /// Targets are not what was signed.
-    #[error("{faults} of {targets} targets are not what was signed")]
+    /// What was printed is wrong with a repository.
+    #[error("the repository at {place} has {faults} fault{}", if *faults == 1 { "" } else { "s" })]
     Faults {
-        /// How many are wrong.
+        /// How many.
         faults: usize,
-        /// How many were looked at.
-        targets: usize,
+        /// Folder or URL.
+        place: String,
     },
     /// A macOS package could not be signed.
     #[error(transparent)]

@@ -1,7 +1,7 @@
 //! The Update Framework (TUF 1.0.34): metadata, keys, the client, repository editing.
 //!
 //! Knows nothing of fleetd. Bytes become [`metadata`] by [`json`]; [`trusted`] is the client
-//! workflow without I/O, [`client`] the I/O around it; [`repository`] is the one way to change
+//! workflow without I/O, [`client`] the I/O around it, [`survey`] what no client notices; [`repository`] is the one way to change
 //! a repository, with keys from [`keystore`]. What agents in the field need beyond the
 //! specification is marked `// go-tuf 0.5.2:`.
 //! Specification: <https://theupdateframework.github.io/specification/v1.0.34/>.
@@ -17,6 +17,7 @@ pub mod name;
 mod rejected;
 pub mod repository;
 pub mod state;
+pub mod survey;
 pub mod time;
 pub mod trusted;
 

@@ -23,6 +23,11 @@ impl Expires {
         self.at
     }
 
+    /// Whether it is written as TUF 4.2.1 wants it: whole seconds and `Z`.
+    pub fn is_plain(&self) -> bool {
+        self.text == Self::from(self.at).text
+    }
+
     /// Whether it lies at or before `now`.
     pub fn passed(&self, now: Timestamp) -> bool {
         self.at <= now
@@ -144,6 +149,7 @@ mod tests {
             let expires: Expires = text.parse().unwrap();
             assert_eq!(expires.to_string(), text);
             assert_eq!(expires.at().as_second(), 2_110_693_680);
+            assert_eq!(expires.is_plain(), text == "2036-11-19T07:48:00Z");
         }
         assert!("2036-11-19".parse::<Expires>().is_err());
     }

@@ -5,12 +5,14 @@
 
 mod add;
 mod init;
+mod look;
 mod passphrases;
 mod promote;
 mod roots;
 mod rotate;
 mod status;
 mod timestamp;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -41,7 +43,7 @@ enum Command {
     /// Print what is there and how long it is valid
     Status(status::Args),
     /// Do what an agent would: refresh, download and hash
-    Verify(status::VerifyArgs),
+    Verify(verify::Args),
     /// Replace keys
     Rotate(rotate::Args),
     /// Print the root metadata, for `--update-roots`
@@ -57,7 +59,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Promote(args) => promote::run(args, surroundings, printer),
         Command::Remove(args) => promote::remove(args, surroundings, printer),
         Command::Status(args) => status::run(args, surroundings, printer),
-        Command::Verify(args) => status::verify(args, surroundings, printer),
+        Command::Verify(args) => verify::run(args, surroundings, printer),
         Command::Rotate(args) => rotate::run(args, surroundings, printer),
         Command::Roots(args) => roots::run(args, printer),
     }

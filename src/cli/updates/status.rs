@@ -1,56 +1,14 @@
-//! `updates status` and `updates verify`: looking at a repository, here or on a server.
-
-use std::io::Write as _;
+//! `updates status`: what is there, how long it is valid, and what is wrong with it.
 
 use jiff::SignedDuration;
+use serde::Serialize;
 
-use super::{CliError, Place, Printer, Surroundings};
-use crate::agent::inventory::{Inventory, Parts};
+use super::look::{self, Look, Said};
+use super::{CliError, Printer, Surroundings};
+use crate::agent::inventory::{Inventory, TargetStatus};
 use crate::cli::Exit;
-use crate::cli::package::anchor;
-use crate::hint::Hint as _;
-use crate::store::{self, HttpOptions};
-use crate::tuf::client::{Client, Options};
-use crate::tuf::repository;
 use crate::tuf::time::Validity;
 use crate::tuf::trusted::Expiry;
-
-/// Where to look.
-#[derive(Debug, clap::Args)]
-struct Look {
-    /// Address of a published repository, in place of --path
-    #[arg(value_name = "URL")]
-    url: Option<String>,
-
-    #[command(flatten)]
-    place: Place,
-
-    /// Root metadata to begin with (JSON, or @FILE)
-    #[arg(long, value_name = "ROOTS")]
-    update_roots: Option<String>,
-}
-
-impl Look {
-    /// A client of the place; its anchor is never taken from there without being known here.
-    fn client(self) -> Result<Client, CliError> {
-        let (place, anchor) = match (self.url, self.update_roots) {
-            (Some(url), roots) => {
-                let anchor = anchor::of(roots.as_deref(), &url)?;
-                (url, anchor)
-            }
-            (None, roots) => {
-                let layout = self.place.layout();
-                let anchor = match roots {
-                    Some(roots) => anchor::of(Some(&roots), "")?,
-                    None => repository::known_root(&layout)?,
-                };
-                (layout.repository().display().to_string(), anchor)
-            }
-        };
-        let store = store::open(&place, HttpOptions::default())?;
-        Ok(Client::new(store, anchor, None, Options::default()))
-    }
-}
 
 /// How the result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -83,21 +41,46 @@ pub struct Args {
     json: bool,
 }
 
+// `docs/schema/updates-status.json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    repository: &'a str,
+    #[serde(flatten)]
+    inventory: &'a Inventory,
+    found: &'a [Said],
+}
+
 /// Prints what is there and how long it is valid.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let now = surroundings.now;
-    let mut client = args.look.client()?;
-    let trusted = client.refresh_with(Expiry::Ignored)?;
-    let inventory = Inventory::of(trusted, now);
+    let looked = args.look.refresh(Expiry::Ignored)?;
+    let Some(trusted) = looked.client.trusted() else {
+        return Ok(());
+    };
+    let inventory = Inventory::of(trusted, &looked.targets, now, |name, target| {
+        looked.client.published_at(name, target)
+    });
+    let found = looked.survey(true)?;
     let format = if args.json { Format::Json } else { args.format };
     match format {
-        Format::Text => text(&inventory, printer)?,
-        Format::Prometheus => printer.result(inventory.prometheus().trim_end())?,
+        Format::Text => {
+            text(&inventory, printer)?;
+            look::print(&found, printer)?;
+        }
+        Format::Prometheus => {
+            printer.result(inventory.prometheus().trim_end())?;
+            printer.result(counted(&found))?;
+        }
         Format::Json => {
-            let json = serde_json::to_string_pretty(&inventory).map_err(std::io::Error::from)?;
-            printer.result(json)?;
+            let report = Report {
+                repository: &looked.place,
+                inventory: &inventory,
+                found: &found,
+            };
+            printer.result(serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?)?;
         }
     }
+    look::judge(&found, &looked.place)?;
     let limit = args.warn.map(|warn| warn.from(now));
     let limit = limit.transpose().map_err(std::io::Error::other)?;
     let limit: Option<SignedDuration> = limit.map(|end| end.at().duration_since(now));
@@ -114,6 +97,15 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     }
 }
 
+fn counted(found: &[Said]) -> String {
+    let faults = found.iter().filter(|said| said.is_fault()).count();
+    format!(
+        "# HELP fleetpack_faults What is wrong with the repository.\n\
+         # TYPE fleetpack_faults gauge\n\
+         fleetpack_faults {faults}"
+    )
+}
+
 fn text(inventory: &Inventory, printer: &Printer) -> Result<(), CliError> {
     for role in &inventory.roles {
         printer.result(format!(
@@ -125,84 +117,87 @@ fn text(inventory: &Inventory, printer: &Printer) -> Result<(), CliError> {
             role.keys.len()
         ))?;
     }
-    for target in &inventory.targets {
-        printer.result(format!(
-            "{}  {}  {} bytes  {}",
-            target.target,
-            target.version.as_deref().unwrap_or("-"),
-            target.size,
-            target.hash.get(..16).unwrap_or(&target.hash)
-        ))?;
+    if inventory.targets.is_empty() {
+        return Ok(());
+    }
+    let head = [
+        "component",
+        "platform",
+        "channel",
+        "version",
+        "bytes",
+        "age",
+        "hash",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(inventory.targets.iter().map(row));
+    let widths: Vec<usize> = (0..head.len())
+        .map(|i| {
+            rows.iter()
+                .map(|row| row[i].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    printer.result("")?;
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(i, (cell, width))| match i {
+            // Numbers to the right.
+            4 | 5 => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        printer.result(cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
 }
 
-/// What follows `verify`.
-#[derive(Debug, clap::Args)]
-pub struct VerifyArgs {
-    #[command(flatten)]
-    look: Look,
-
-    /// Targets of this component alone
-    #[arg(long, value_name = "NAME")]
-    component: Option<String>,
-
-    /// Targets of this channel alone
-    #[arg(long, value_name = "CHANNEL")]
-    channel: Option<String>,
+fn row(target: &TargetStatus) -> [String; 7] {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    [
+        // A name of another form stands for itself.
+        target
+            .component
+            .clone()
+            .unwrap_or_else(|| target.target.clone()),
+        or_dash(&target.platform),
+        or_dash(&target.channel),
+        or_dash(&target.version),
+        target.size.to_string(),
+        target.age_seconds.map_or("-".to_owned(), age),
+        target.hash.get(..16).unwrap_or(&target.hash).to_owned(),
+    ]
 }
 
-/// Does what an agent would: refreshes, then downloads and hashes every target.
-pub fn verify(
-    args: VerifyArgs,
-    surroundings: &Surroundings,
-    printer: &Printer,
-) -> Result<(), CliError> {
-    let mut client = args.look.client()?;
-    let trusted = client.refresh(surroundings.now)?;
-    let wanted = |name: &str| match Parts::of(name) {
-        Some(parts) => {
-            args.component
-                .as_deref()
-                .is_none_or(|c| c == parts.component)
-                && args.channel.as_deref().is_none_or(|c| c == parts.channel)
-        }
-        None => args.component.is_none() && args.channel.is_none(),
+// The largest unit that fits.
+fn age(seconds: i64) -> String {
+    let (unit, name) = match seconds {
+        ..60 => (1, "s"),
+        60..3600 => (60, "min"),
+        3600..86_400 => (3600, "h"),
+        _ => (86_400, "d"),
     };
-    let names = trusted.targets().signed.targets.keys();
-    let names: Vec<String> = names.filter(|name| wanted(name)).cloned().collect();
-    let mut file = tempfile::tempfile()?;
-    let mut faults = 0;
-    for name in &names {
-        match client.download(name, &mut file) {
-            Ok(_) => printer.note(format!("ok {name}")),
-            Err(error) => {
-                faults += 1;
-                let hint = error
-                    .hint()
-                    .map(|hint| format!(" ({hint})"))
-                    .unwrap_or_default();
-                printer.result(format!("fault: {}{hint}", chain(&error)))?;
-            }
-        }
-    }
-    file.flush()?;
-    match faults {
-        0 => printer.result(format!("{} targets verified", names.len())),
-        _ => Err(CliError::Faults {
-            faults,
-            targets: names.len(),
-        }),
-    }
+    format!("{} {name}", seconds.max(0) / unit)
 }
 
-// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
+#[cfg(test)]
+mod tests {
+    use super::age;
+
+    #[test]
+    fn ages() {
+        for (seconds, expected) in [
+            (-5, "0 s"),
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3599, "59 min"),
+            (3600, "1 h"),
+            (86_399, "23 h"),
+            (86_400, "1 d"),
+            (40 * 86_400, "40 d"),
+        ] {
+            assert_eq!(age(seconds), expected);
+        }
     }
-    text
 }

@@ -7,6 +7,8 @@ use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use jiff::Timestamp as Instant;
+
 use super::fetch::Attempt;
 use super::{Client, ClientError, lock};
 use crate::store::{Blob, StoreError};
@@ -25,6 +27,60 @@ pub struct Job {
 }
 
 impl Client {
+    /// Reads a target from every place where clients look for it, and verifies it there; keeps
+    /// nothing.
+    pub fn verify(&self, name: &str, target: &TargetFile) -> Result<(), ClientError> {
+        for path in target_paths(name, target, self.consistent()) {
+            let path = format!("{}{path}", self.options.target_prefix);
+            let digests = self.stream(&path, name, target.length, None)?;
+            check(name, target, &digests)?;
+        }
+        match target.hashes.known().next() {
+            Some(_) => Ok(()),
+            None => Err(ClientError::Target {
+                name: name.to_owned(),
+                source: HashMismatch::NoneKnown,
+            }),
+        }
+    }
+
+    /// Verifies several targets, on up to `threads` threads, as [`Client::verify`]; `done` is
+    /// called for each, in any order.
+    pub fn verify_all(
+        &self,
+        targets: &[(String, TargetFile)],
+        threads: NonZeroUsize,
+        done: &(dyn Fn(usize, Result<(), ClientError>) + Sync),
+    ) {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some((name, target)) = targets.get(i) else {
+                    return;
+                };
+                done(i, self.verify(name, target));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.get().min(targets.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
+
+    /// Since when a target's file lies where it is published; known on this machine alone.
+    pub fn published_at(&self, name: &str, target: &TargetFile) -> Option<Instant> {
+        let store = self.targets.as_ref().unwrap_or(&self.store);
+        let path = target_paths(name, target, self.consistent())
+            .into_iter()
+            .next()?;
+        let path = format!("{}{path}", self.options.target_prefix);
+        let file = store.open_in_place(&path).ok()??;
+        file.metadata().ok()?.modified().ok()?.try_into().ok()
+    }
+
     /// Downloads a target into `file`, from its beginning on, and verifies it (TUF 5.7).
     pub fn download(&self, name: &str, file: &mut File) -> Result<Digests, ClientError> {
         let target = self.target(name)?;
@@ -129,7 +185,7 @@ impl Client {
         let mut missing = None;
         for path in target_paths(name, target, self.consistent()) {
             let path = format!("{}{path}", self.options.target_prefix);
-            match self.stream(&path, name, target.length, file) {
+            match self.stream(&path, name, target.length, Some(&mut *file)) {
                 Err(
                     error @ ClientError::Fetch {
                         source: StoreError::NotFound(_),
@@ -138,13 +194,7 @@ impl Client {
                 ) => missing = missing.or(Some(error)),
                 Err(error) => return Err(error),
                 Ok(digests) => {
-                    target
-                        .hashes
-                        .verify(&digests)
-                        .map_err(|source| ClientError::Target {
-                            name: name.to_owned(),
-                            source,
-                        })?;
+                    check(name, target, &digests)?;
                     return Ok(digests);
                 }
             }
@@ -155,13 +205,13 @@ impl Client {
         }))
     }
 
-    // Reads into `file`, going on where a connection broke off.
+    // Reads into `file`, or to hash it alone, going on where a connection broke off.
     fn stream(
         &self,
         path: &str,
         name: &str,
         length: u64,
-        file: &mut File,
+        file: Option<&mut File>,
     ) -> Result<Digests, ClientError> {
         let mut download = Download::new(name, length, file)?;
         let store = self.targets.as_ref().unwrap_or(&self.store);
@@ -177,16 +227,24 @@ impl Client {
     }
 }
 
-// A target on its way into a file; what is there is hashed.
+fn check(name: &str, target: &TargetFile, digests: &Digests) -> Result<(), ClientError> {
+    let verified = target.hashes.verify(digests);
+    verified.map_err(|source| ClientError::Target {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+// A target on its way into a file, if any; what came is hashed.
 struct Download<'a> {
     name: &'a str,
     length: u64,
-    file: &'a mut File,
+    file: Option<&'a mut File>,
     hasher: Hasher,
 }
 
 impl<'a> Download<'a> {
-    fn new(name: &'a str, length: u64, file: &'a mut File) -> Result<Self, ClientError> {
+    fn new(name: &'a str, length: u64, file: Option<&'a mut File>) -> Result<Self, ClientError> {
         let mut download = Self {
             name,
             length,
@@ -199,9 +257,11 @@ impl<'a> Download<'a> {
 
     fn restart(&mut self) -> Result<(), ClientError> {
         self.hasher = Hasher::new();
-        self.file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.set_len(0))
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        file.seek(SeekFrom::Start(0))
+            .and_then(|_| file.set_len(0))
             .map_err(|source| self.failed(source))
     }
 
@@ -239,9 +299,11 @@ impl<'a> Download<'a> {
             if self.hasher.length() + n as u64 > self.length {
                 return Err(Attempt::Fatal(self.wrong_length()));
             }
-            self.file
-                .write_all(&buffer[..n])
-                .map_err(|e| Attempt::Fatal(self.failed(e)))?;
+            let written = match &mut self.file {
+                Some(file) => file.write_all(&buffer[..n]),
+                None => Ok(()),
+            };
+            written.map_err(|e| Attempt::Fatal(self.failed(e)))?;
             self.hasher.update(&buffer[..n]);
         }
         match promised {

@@ -417,6 +417,11 @@ pub fn known_root(layout: &Layout) -> Result<Vec<u8>, RepositoryError> {
 }
 
 impl Layout {
+    /// The list of a commit that was interrupted, where there is one.
+    pub fn interrupted(&self) -> Option<PathBuf> {
+        Some(self.work().join("commit.json")).filter(|path| path.exists())
+    }
+
     fn check_is_one(&self) -> Result<(), RepositoryError> {
         let root = self.published("root.json");
         let numbered = !numbered_roots(&self.repository())
@@ -465,7 +470,7 @@ fn first_file(folder: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 // The versions N of all `N.root.json`, ascending.
-fn numbered_roots(folder: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn numbered_roots(folder: &Path) -> io::Result<Vec<u64>> {
     let mut versions = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();

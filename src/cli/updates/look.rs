@@ -1,0 +1,169 @@
+//! Looking at a repository, in a folder or on a server: what `status` and `verify` share.
+
+use serde::Serialize;
+
+use super::{CliError, Place, Printer};
+use crate::cli::package::anchor;
+use crate::hint::Hint;
+use crate::store::{self, HttpOptions};
+use crate::tuf::client::{Client, Options};
+use crate::tuf::metadata::TargetFile;
+use crate::tuf::repository::{self, Layout};
+use crate::tuf::survey::{self, Finding};
+use crate::tuf::trusted::Expiry;
+
+/// Where to look.
+#[derive(Debug, clap::Args)]
+pub struct Look {
+    /// Address of a published repository, in place of --path
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+
+    #[command(flatten)]
+    place: Place,
+
+    /// Root metadata to begin with (JSON, or @FILE)
+    #[arg(long, value_name = "ROOTS")]
+    update_roots: Option<String>,
+}
+
+/// A repository that was found trustworthy.
+pub struct Looked {
+    /// Folder or URL.
+    pub place: String,
+    /// Has refreshed.
+    pub client: Client,
+    /// What a search finds, by name.
+    pub targets: Vec<(String, TargetFile)>,
+    layout: Option<Layout>,
+}
+
+/// What somebody should look at, for people and programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    /// `fault` or `warning`.
+    pub kind: &'static str,
+    /// The target that it is about.
+    pub target: Option<String>,
+    /// The sentence.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+}
+
+impl Look {
+    /// Refreshes from an anchor that does not come from the place itself.
+    pub fn refresh(self, expiry: Expiry) -> Result<Looked, CliError> {
+        let (place, anchor, layout) = match (self.url, self.update_roots) {
+            (Some(url), roots) => {
+                let anchor = anchor::of(roots.as_deref(), &url)?;
+                (url, anchor, None)
+            }
+            (None, roots) => {
+                let layout = self.place.layout();
+                let anchor = match roots {
+                    Some(roots) => anchor::of(Some(&roots), "")?,
+                    None => repository::known_root(&layout)?,
+                };
+                let place = layout.repository().display().to_string();
+                (place, anchor, Some(layout))
+            }
+        };
+        let store = store::open(&place, HttpOptions::default())?;
+        let mut client = Client::new(store, anchor, None, Options::default());
+        client.refresh_with(expiry)?;
+        Ok(Looked {
+            targets: client.all_targets()?,
+            place,
+            client,
+            layout,
+        })
+    }
+}
+
+impl Looked {
+    /// What no client notices. `files`: also whether each target's file is there, which
+    /// whoever reads them finds out anyway.
+    pub fn survey(&self, files: bool) -> Result<Vec<Said>, CliError> {
+        let Some(trusted) = self.client.trusted() else {
+            return Ok(Vec::new());
+        };
+        let names = self.targets.iter().map(|(name, _)| name.as_str());
+        let mut found = survey::documents(trusted, names);
+        if let Some(layout) = &self.layout {
+            found.extend(survey::folder(layout, trusted)?);
+            if files {
+                found.extend(survey::target_files(layout, trusted, &self.targets)?);
+            }
+        }
+        Ok(found.iter().map(Said::of).collect())
+    }
+}
+
+impl Said {
+    fn of(finding: &Finding) -> Self {
+        let target = match finding {
+            Finding::MissingFile { target, .. } | Finding::WrongLength { target, .. } => {
+                Some(target.clone())
+            }
+            _ => None,
+        };
+        Self {
+            kind: match finding.is_fault() {
+                true => "fault",
+                false => "warning",
+            },
+            target,
+            message: finding.to_string(),
+            hint: finding.hint(),
+        }
+    }
+
+    /// A target that is not what was signed.
+    pub fn of_target(target: &str, error: &(impl std::error::Error + Hint)) -> Self {
+        Self {
+            kind: "fault",
+            target: Some(target.to_owned()),
+            message: chain(error),
+            hint: error.hint(),
+        }
+    }
+
+    /// Whether it is more than a warning.
+    pub fn is_fault(&self) -> bool {
+        self.kind == "fault"
+    }
+}
+
+/// Prints one line for each, and the way out below it.
+pub fn print(said: &[Said], printer: &Printer) -> Result<(), CliError> {
+    for said in said {
+        printer.result(format!("{}: {}", said.kind, said.message))?;
+        if let Some(hint) = &said.hint {
+            printer.result(format!("  hint: {hint}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails when there are faults.
+pub fn judge(said: &[Said], place: &str) -> Result<(), CliError> {
+    match said.iter().filter(|said| said.is_fault()).count() {
+        0 => Ok(()),
+        faults => Err(CliError::Faults {
+            faults,
+            place: place.to_owned(),
+        }),
+    }
+}
+
+// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,206 @@
+//! The files around verified metadata: the chain of roots, the memory, stray secrets, and
+//! whether targets are there at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::Finding;
+use crate::tuf::client::{ROOT_LIMIT, target_paths};
+use crate::tuf::key::Key;
+use crate::tuf::metadata::{Role, Root, Signed, TargetFile};
+use crate::tuf::repository::{Layout, Memory, RepositoryError, numbered_roots};
+use crate::tuf::trusted::Trusted;
+
+/// Largest file that may be a key file.
+const KEY_LIMIT: u64 = 1 << 16;
+
+/// Looks at a repository's folders, whose present documents are `trusted`.
+pub fn folder(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> {
+    let mut found = chain(layout, trusted)?;
+    found.extend(memory(layout, trusted));
+    found.extend(private_keys(&layout.repository())?);
+    found.extend(foreign_keys(layout, trusted)?);
+    found.extend(layout.interrupted().map(Finding::Interrupted));
+    Ok(found)
+}
+
+/// Whether each target's file is there and as long as it must be, under every name that
+/// clients ask for. What is in it is not read.
+pub fn target_files(
+    layout: &Layout,
+    trusted: &Trusted,
+    targets: &[(String, TargetFile)],
+) -> io::Result<Vec<Finding>> {
+    let consistent = trusted.root().signed.consistent_snapshot;
+    let folder = layout.repository().join("targets");
+    let mut found = Vec::new();
+    for (name, target) in targets {
+        for path in target_paths(name, target, consistent) {
+            let path = folder.join(path);
+            match std::fs::metadata(&path) {
+                Ok(file) if file.is_file() && file.len() == target.length => {}
+                Ok(file) if file.is_file() => found.push(Finding::WrongLength {
+                    target: name.clone(),
+                    path,
+                    found: file.len(),
+                    expected: target.length,
+                }),
+                Err(e) if !is_missing(&e) => return Err(e),
+                _ => found.push(Finding::MissingFile {
+                    target: name.clone(),
+                    path,
+                }),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+// TUF 5.3.3: a client asks for N+1 until there is none.
+fn chain(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> {
+    let folder = layout.repository();
+    let numbered = numbered_roots(&folder)?;
+    let highest = numbered.last().copied().unwrap_or(0);
+    let file = |version| folder.join(Role::Root.versioned_file(version));
+    let newest = highest.max(trusted.root().version());
+    let missing = (1..=newest).filter(|n| numbered.binary_search(n).is_err());
+    let mut found: Vec<_> = missing.map(file).map(Finding::MissingRoot).collect();
+    let path = folder.join(Role::Root.file());
+    let plain = crate::fs::read_limited(&path, ROOT_LIMIT)?.unwrap_or_default();
+    let last = crate::fs::read_limited(&file(highest), ROOT_LIMIT)?.unwrap_or_default();
+    if plain != last {
+        let version = Signed::<Root>::parse(&plain).map(|root| root.version());
+        found.push(match version {
+            Ok(version) if version > highest => Finding::RootAhead {
+                path,
+                version,
+                highest,
+            },
+            _ => Finding::RootDiffers { path, highest },
+        });
+    }
+    Ok(found)
+}
+
+fn memory(layout: &Layout, trusted: &Trusted) -> Vec<Finding> {
+    let path = layout.state();
+    let memory = match Memory::read(&path) {
+        Ok(memory) => memory,
+        Err(error) => {
+            let why = std::error::Error::source(&error).map_or(String::new(), |e| e.to_string());
+            return vec![Finding::BadMemory { path, why }];
+        }
+    };
+    let mut found = Vec::new();
+    let mut stale = None;
+    for role in Role::ALL {
+        let version = trusted.version(role);
+        match memory.check(role, version, trusted.bytes(role)) {
+            Err(RepositoryError::RolledBack {
+                found: at, seen, ..
+            }) => {
+                found.push(Finding::RolledBack {
+                    role,
+                    found: at,
+                    seen,
+                });
+            }
+            Err(_) => found.push(Finding::Forked { role, version }),
+            Ok(()) => {
+                let older = memory.version(role).filter(|seen| *seen < version);
+                stale = stale.or(older.map(|seen| Finding::StaleMemory {
+                    path: path.clone(),
+                    role,
+                    found: version,
+                    seen,
+                }));
+            }
+        }
+    }
+    found.extend(stale);
+    found
+}
+
+// Key files, of go-tuf or ours, anywhere in the published folder.
+fn private_keys(folder: &Path) -> io::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            } else if kind.is_file() && entry.metadata()?.len() <= KEY_LIMIT {
+                let is_key = key_file(&entry.path())?.is_some();
+                found.extend(is_key.then(|| Finding::PrivateKey(entry.path())));
+            }
+        }
+    }
+    found.sort_by_key(ToString::to_string);
+    Ok(found)
+}
+
+// `{"encrypted": …, "data": …}`, what go-tuf's keystore writes.
+fn key_file(path: &Path) -> io::Result<Option<Map<String, Value>>> {
+    let bytes = match crate::fs::read_limited(path, KEY_LIMIT) {
+        Err(e) if e.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
+        read => read?.unwrap_or_default(),
+    };
+    let value = match bytes.first() {
+        Some(b'{') => serde_json::from_slice(&bytes).unwrap_or_default(),
+        _ => Value::Null,
+    };
+    Ok(match value {
+        Value::Object(object)
+            if object.contains_key("encrypted") && object.contains_key("data") =>
+        {
+            Some(object)
+        }
+        _ => None,
+    })
+}
+
+// Keys in the clear can be held against the root; what is sealed shows nothing of itself.
+fn foreign_keys(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> {
+    let root = &trusted.root().signed;
+    let mut found = Vec::new();
+    for role in Role::ALL {
+        let path: PathBuf = layout.keys().join(role.file());
+        let Some(file) = key_file(&path)? else {
+            continue;
+        };
+        let Some(Value::Array(keys)) = file.get("data") else {
+            continue;
+        };
+        let ids = root.role(role).map(|r| r.keyids.as_slice());
+        let listed: Vec<&Key> = ids
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|id| root.keys.get(id))
+            .collect();
+        let ours = keys
+            .iter()
+            .filter_map(public_key)
+            .any(|key| listed.iter().any(|other| other.same_as(&key)));
+        if !ours {
+            found.push(Finding::ForeignKey { role, path });
+        }
+    }
+    Ok(found)
+}
+
+fn public_key(value: &Value) -> Option<Key> {
+    let mut object = value.as_object()?.clone();
+    object.get_mut("keyval")?.as_object_mut()?.remove("private");
+    Key::from_object(object).ok()
+}
