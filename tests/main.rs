@@ -13,6 +13,7 @@
 
 mod arch;
 mod bad_input;
+mod broken_repositories;
 mod conformance;
 mod deb;
 mod documents;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         // One line each.
         arch::trials(),
         bad_input::trials(),
+        broken_repositories::trials(),
         conformance::trials(),
         deb::trials(),
         documents::trials(),

@@ -53,7 +53,7 @@ pub struct Said {
 
 impl Look {
     /// Refreshes from an anchor that does not come from the place itself.
-    pub fn refresh(self, expiry: Expiry) -> Result<Looked, CliError> {
+    pub fn refresh(self, expiry: Expiry, printer: &Printer) -> Result<Looked, CliError> {
         let (place, anchor, layout) = match (self.url, self.update_roots) {
             (Some(url), roots) => {
                 let anchor = anchor::of(roots.as_deref(), &url)?;
@@ -71,7 +71,19 @@ impl Look {
         };
         let store = store::open(&place, HttpOptions::default())?;
         let mut client = Client::new(store, anchor, None, Options::default());
-        client.refresh_with(expiry)?;
+        if let Err(error) = client.refresh_with(expiry) {
+            // A link that is missing is the cause, what is refused for it the consequence.
+            let chain = layout.as_ref().map_or(Ok(Vec::new()), survey::chain)?;
+            let mut chain = chain.iter();
+            return Err(match chain.find(|f| matches!(f, Finding::MissingRoot(_))) {
+                None => error.into(),
+                Some(missing) => {
+                    let said = [Said::of(missing)];
+                    print(&said, printer)?;
+                    CliError::Faults { faults: 1, place }
+                }
+            });
+        }
         Ok(Looked {
             targets: client.all_targets()?,
             place,

@@ -53,7 +53,7 @@ struct Report<'a> {
 /// Prints what is there and how long it is valid.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let now = surroundings.now;
-    let looked = args.look.refresh(Expiry::Ignored)?;
+    let looked = args.look.refresh(Expiry::Ignored, printer)?;
     let Some(trusted) = looked.client.trusted() else {
         return Ok(());
     };

@@ -51,7 +51,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         is(&args.component, |p| p.component.to_owned())
             && is(&args.channel, |p| p.channel.to_owned())
     };
-    let looked = args.look.refresh(Expiry::At(surroundings.now))?;
+    let looked = args.look.refresh(Expiry::At(surroundings.now), printer)?;
     let targets: Vec<(String, TargetFile)> = looked
         .targets
         .iter()

@@ -18,7 +18,7 @@ const KEY_LIMIT: u64 = 1 << 16;
 
 /// Looks at a repository's folders, whose present documents are `trusted`.
 pub fn folder(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> {
-    let mut found = chain(layout, trusted)?;
+    let mut found = chain(layout)?;
     found.extend(memory(layout, trusted));
     found.extend(private_keys(&layout.repository())?);
     found.extend(foreign_keys(layout, trusted)?);
@@ -65,14 +65,15 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-// TUF 5.3.3: a client asks for N+1 until there is none.
-fn chain(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> {
+/// Looks at the chain of roots alone, which needs no trust in any of them: what is missing
+/// there may be why the newer documents are refused.
+pub fn chain(layout: &Layout) -> io::Result<Vec<Finding>> {
     let folder = layout.repository();
     let numbered = numbered_roots(&folder)?;
     let highest = numbered.last().copied().unwrap_or(0);
     let file = |version| folder.join(Role::Root.versioned_file(version));
-    let newest = highest.max(trusted.root().version());
-    let missing = (1..=newest).filter(|n| numbered.binary_search(n).is_err());
+    // TUF 5.3.3: a client asks for N+1 until there is none.
+    let missing = (1..=highest).filter(|n| numbered.binary_search(n).is_err());
     let mut found: Vec<_> = missing.map(file).map(Finding::MissingRoot).collect();
     let path = folder.join(Role::Root.file());
     let plain = crate::fs::read_limited(&path, ROOT_LIMIT)?.unwrap_or_default();
@@ -100,7 +101,8 @@ fn memory(layout: &Layout, trusted: &Trusted) -> Vec<Finding> {
             return vec![Finding::BadMemory { path, why }];
         }
     };
-    let mut found = Vec::new();
+    // The first says enough: what was put back was put back together.
+    let mut wrong = None;
     let mut stale = None;
     for role in Role::ALL {
         let version = trusted.version(role);
@@ -108,13 +110,13 @@ fn memory(layout: &Layout, trusted: &Trusted) -> Vec<Finding> {
             Err(RepositoryError::RolledBack {
                 found: at, seen, ..
             }) => {
-                found.push(Finding::RolledBack {
+                wrong = wrong.or(Some(Finding::RolledBack {
                     role,
                     found: at,
                     seen,
-                });
+                }));
             }
-            Err(_) => found.push(Finding::Forked { role, version }),
+            Err(_) => wrong = wrong.or(Some(Finding::Forked { role, version })),
             Ok(()) => {
                 let older = memory.version(role).filter(|seen| *seen < version);
                 stale = stale.or(older.map(|seen| Finding::StaleMemory {
@@ -126,8 +128,7 @@ fn memory(layout: &Layout, trusted: &Trusted) -> Vec<Finding> {
             }
         }
     }
-    found.extend(stale);
-    found
+    wrong.into_iter().chain(stale).collect()
 }
 
 // Key files, of go-tuf or ours, anywhere in the published folder.
