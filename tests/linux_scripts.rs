@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
-use fleetpack::agent::linux_lifecycle::lifecycle;
-use fleetpack::install::{AdminScript, Arch, Customer, Event, Lifecycle, Os, Service, Tree};
+use fleetpack::agent::linux_lifecycle::{LEFTOVERS, lifecycle};
+use fleetpack::install::{AdminScript, Arch, Customer, Entry, Event, Lifecycle, Os, Service, Tree};
 use fleetpack::package::scripts::{self, Script};
 use libtest_mimic::Trial;
 
@@ -35,7 +35,11 @@ fn tree(lifecycle: Lifecycle, start: bool) -> Tree {
     Tree {
         os: Os::Linux,
         identity: fleetpack::agent::identity("1.2.3", Arch::Amd64, None),
-        entries: Vec::new(),
+        entries: vec![
+            Entry::customer("/etc/default/orbit", 0o600, ""),
+            Entry::directory("/opt/orbit"),
+            Entry::link("/opt/orbit/bin/orbit/orbit", "orbit"),
+        ],
         service: Some(Service {
             name: "orbit.service".to_owned(),
             program: "/opt/orbit/bin/orbit/orbit".to_owned(),
@@ -44,7 +48,7 @@ fn tree(lifecycle: Lifecycle, start: bool) -> Tree {
         settings: Vec::new(),
         properties: Vec::new(),
         lifecycle,
-        leftovers: Vec::new(),
+        leftovers: LEFTOVERS.map(String::from).to_vec(),
         windows: None,
     }
 }

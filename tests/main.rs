@@ -27,6 +27,7 @@ mod linux_rpm;
 mod linux_scripts;
 mod msi;
 mod package_outputs;
+mod package_places;
 mod package_repositories;
 mod pkg;
 mod publish;
@@ -60,6 +61,7 @@ fn main() -> std::process::ExitCode {
         linux_scripts::trials(),
         msi::trials(),
         package_outputs::trials(),
+        package_places::trials(),
         package_repositories::trials(),
         pkg::trials(),
         publish::trials(),

@@ -119,6 +119,9 @@ pub enum CliError {
     /// The manifest of a macOS package could not be made.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// Nothing can be written where installers are to go.
+    #[error(transparent)]
+    Place(std::io::Error),
     /// A file named on the command line.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -157,6 +160,7 @@ impl Hint for CliError {
                 Role::Timestamp => "fleetpack updates timestamp".to_owned(),
                 role => format!("fleetpack updates rotate {role} signs it anew"),
             }),
+            Self::Place(_) => Some("--outdir DIR names a folder that can be written".to_owned()),
             Self::Faults { .. } => None,
             Self::Release(error) => error.hint(),
             Self::Inspect(error) => error.hint(),

@@ -177,12 +177,17 @@ pub enum BuildError {
     Cancelled,
 }
 
+/// For files that cannot be written.
+const ELSEWHERE: &str = "--outdir DIR names a folder that can be written and has room";
+
 impl Hint for BuildError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Sign(error) => error.hint(),
+            Self::Compress(CompressError::Write { .. }) => Some(ELSEWHERE.to_owned()),
             Self::Compress(error) => error.hint(),
             Self::Signing(error) => error.hint(),
+            Self::Write { .. } => Some(ELSEWHERE.to_owned()),
             _ => None,
         }
     }

@@ -41,6 +41,7 @@ const LINUX: &[(&str, &str)] = templates![
     "linux/environment",
     "linux/functions",
     "linux/orbit.service",
+    "linux/rpm/post",
     "linux/rpm/posttrans",
     "linux/rpm/postun",
     "linux/rpm/pre",

@@ -1,11 +1,9 @@
 //! Folders that cannot be written and disks that are full.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use libtest_mimic::Trial;
 
 use super::ground::{ADD, Ground};
+use crate::harness::mount::Mount;
 use crate::harness::{trial, trial_needing};
 
 /// The trials.
@@ -26,40 +24,6 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("bad_input/disk_full_while_packaging", mounts, full_output),
         trial_needing("bad_input/disk_full_while_adding", mounts, full_repository),
     ]
-}
-
-/// A mounted file system; unmounted with its value.
-struct Mount(PathBuf);
-
-impl Mount {
-    /// An empty file system in memory.
-    fn tmpfs(at: PathBuf, size: &str) -> Self {
-        std::fs::create_dir_all(&at).unwrap();
-        let options = format!("size={size},mode=755");
-        Self::run(&["-t", "tmpfs", "-o", &options, "tmpfs"], &at);
-        Self(at)
-    }
-
-    /// A folder over itself, for reading only: root ignores modes but not this.
-    fn read_only(at: PathBuf) -> Self {
-        let place = at.to_str().unwrap().to_owned();
-        Self::run(&["--bind", &place], &at);
-        let mount = Self(at);
-        Self::run(&["-o", "remount,bind,ro"], &mount.0);
-        mount
-    }
-
-    fn run(args: &[&str], at: &Path) {
-        let status = Command::new("mount").args(args).arg(at).status().unwrap();
-        assert!(status.success(), "mount {args:?}");
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let status = Command::new("umount").arg(&self.0).status();
-        assert!(status.is_ok_and(|s| s.success()) || std::thread::panicking());
-    }
 }
 
 fn missing_folder() {

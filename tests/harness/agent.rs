@@ -74,6 +74,9 @@ pub const RUN_TIME_FILES: &[&str] = &[
 /// Which behaviour a package of upstream's has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upstream {
+    /// The first ones: they stop and disable before removal whatever is done, and after it they
+    /// remove all that an agent has, on upgrade, too.
+    AlwaysRemoves,
     /// Before August 2025: the script before removal stops and disables whatever is done.
     AlwaysStops,
     /// Since: it looks at its argument, and on rpm the wrong way round.
@@ -89,6 +92,7 @@ pub fn upstream(version: &str, kind: Upstream, rpm: bool) -> Native {
     Native {
         name: "fleet-osquery",
         version: version.to_owned(),
+        fields: "",
         files: vec![
             file(&orbit_path, 0o755, &orbit(version)),
             file(
@@ -135,14 +139,19 @@ fn upstream_scripts(kind: Upstream, rpm: bool) -> Vec<(&'static str, String)> {
     let start = "systemctl daemon-reload\nsystemctl restart orbit.service\nsystemctl enable orbit.service\n";
     let stop = "systemctl stop orbit.service || true\nsystemctl disable orbit.service || true\n";
     let before_removal = match kind {
-        Upstream::AlwaysStops => stop.to_owned(),
+        Upstream::AlwaysRemoves | Upstream::AlwaysStops => stop.to_owned(),
         Upstream::Inverted => format!(
             "if [ \"$1\" = 1 ] || [ \"$1\" = remove ] || [ \"$1\" = deconfigure ]; then\n{stop}fi\n"
         ),
     };
-    let after_removal = "if [ \"$1\" = 0 ] || [ \"$1\" = remove ]; then\n\
-        rm -rf /opt/orbit /var/lib/orbit /var/log/orbit /usr/local/bin/orbit \
-        /etc/default/orbit /usr/lib/systemd/system/orbit.service\nfi\n";
+    let clean = "rm -rf /opt/orbit /var/lib/orbit /var/log/orbit /usr/local/bin/orbit \
+        /etc/default/orbit /usr/lib/systemd/system/orbit.service\n";
+    let after_removal = match kind {
+        Upstream::AlwaysRemoves => clean.to_owned(),
+        Upstream::AlwaysStops | Upstream::Inverted => {
+            format!("if [ \"$1\" = 0 ] || [ \"$1\" = remove ]; then\n{clean}fi\n")
+        }
+    };
     match rpm {
         false => vec![
             ("postinst", format!("#!/bin/sh\nset -e\n{start}")),
@@ -152,7 +161,7 @@ fn upstream_scripts(kind: Upstream, rpm: bool) -> Vec<(&'static str, String)> {
         true => vec![
             ("%post", format!("set -e\n{start}")),
             ("%preun", before_removal),
-            ("%postun", after_removal.to_owned()),
+            ("%postun", after_removal),
             (
                 "%posttrans",
                 format!("set -e\nif ! systemctl is-enabled orbit; then\n{start}fi\n"),

@@ -17,7 +17,7 @@ use super::{Scratch, tools};
 
 const SUITE: &str = "bookworm";
 const PACKAGES: &str =
-    "apt-utils,bash,dash,dbus,pacman-package-manager,procps,rpm,systemd,systemd-sysv";
+    "apt-utils,bash,dash,dbus,dnf,pacman-package-manager,procps,rpm,systemd,systemd-sysv";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/container.sh");
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

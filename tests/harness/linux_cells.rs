@@ -4,12 +4,18 @@
 //! boots a container, lets the package manager work, and looks at the host: the service, its
 //! environment, modes of files, what is left lying.
 
+mod administrators;
+mod dpkg_calls;
+mod upstream;
+
+pub use upstream::upstream_trials;
+
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use libtest_mimic::Trial;
 
-use super::agent::{Upstream, Wanted};
+use super::agent::Wanted;
 use super::container::{Chroot, Container};
 use super::scratch::Run;
 use super::{Scratch, agent, trial_needing};
@@ -86,14 +92,17 @@ fn version(version: &'static str) -> Wanted {
     }
 }
 
+/// What happens in a cell.
+type Story = fn(&Cell);
+
 /// The cells of a package manager.
 pub fn trials(manager: Manager, needs: &'static [&'static str]) -> Vec<Trial> {
-    let cell = |name: &str, story: fn(&Cell)| {
+    let cell = |name: &str, story: Story| {
         trial_needing(&format!("{}::{name}", manager.word()), needs, move || {
             story(&Cell::new(manager));
         })
     };
-    vec![
+    let mut trials = vec![
         // First, as it waits for a minute and leaves the processors to the others.
         cell("by the agent itself", by_the_agent),
         cell("fresh install", fresh_install),
@@ -108,18 +117,12 @@ pub fn trials(manager: Manager, needs: &'static [&'static str]) -> Vec<Trial> {
         cell("remove", remove),
         cell("remove while the service is stopped", remove_while_stopped),
         cell("labels where restorecon exists", labels),
-        cell(
-            "administrator's scripts run in their steps",
-            administrators_scripts,
-        ),
-        cell(
-            "a failing script before installation",
-            failing_before_install,
-        ),
-        cell("a failing script after installation", failing_after_install),
-        cell("a failing script before removal", failing_before_remove),
-        cell("a failing script after removal", failing_after_remove),
-    ]
+    ];
+    trials.extend(administrators::CELLS.map(|(name, story)| cell(name, story)));
+    if manager == Manager::Dpkg {
+        trials.extend(dpkg_calls::CELLS.map(|(name, story)| cell(name, story)));
+    }
+    trials
 }
 
 /// One cell's packages and container.
@@ -200,6 +203,29 @@ impl Cell {
         assert_eq!(value("ORBIT_ENROLL_SECRET"), secret);
     }
 
+    /// Like [`Cell::runs`], and all that the package laid down has the mode and owner that it
+    /// should have.
+    #[track_caller]
+    pub fn holds(&self, version: &str, secret: &str) {
+        self.runs(version, secret);
+        modes(self);
+    }
+
+    /// Ends a cell: what a running agent makes is planted, the package removed (and purged,
+    /// where there is a difference), and the host is as it was `before`.
+    #[track_caller]
+    pub fn leaves_nothing(&self, before: &[String]) {
+        self.plant_run_time_files();
+        self.remove();
+        same_paths(before, &self.paths());
+        assert_eq!(self.service_is("is-active"), "inactive");
+        self.host().ok("! pgrep -f '[/]opt/orbit'");
+        if self.manager == Manager::Dpkg {
+            self.host().ok("dpkg -P fleet-osquery");
+            same_paths(before, &self.paths());
+        }
+    }
+
     /// What systemctl says of the service.
     pub fn service_is(&self, verb: &str) -> String {
         let ran = self.host().run(&format!("systemctl {verb} orbit.service"));
@@ -237,8 +263,9 @@ pub fn same_paths(before: &[String], after: &[String]) {
 }
 
 fn fresh_install(cell: &Cell) {
+    let before = cell.paths();
     cell.install(&cell.package(&version("1.1.0")));
-    cell.runs("1.1.0", SECRET);
+    cell.holds("1.1.0", SECRET);
     let unit = cell
         .host()
         .ok("systemctl show -P CPUQuotaPerSecUSec,Restart,RestartUSec,KillMode orbit.service");
@@ -246,7 +273,7 @@ fn fresh_install(cell: &Cell) {
         unit.split_whitespace().collect::<Vec<_>>(),
         ["always", "1s", "200ms", "control-group"]
     );
-    modes(cell);
+    cell.leaves_nothing(&before);
 }
 
 /// Modes and owners of everything that an installer lays down.
@@ -269,56 +296,61 @@ fn modes(cell: &Cell) {
 755 root:root directory /opt
 755 root:root directory /etc
 755 root:root directory /usr/lib/systemd/system";
-    for line in table.lines() {
-        let path = line.rsplit(' ').next().unwrap();
-        assert_eq!(
-            cell.host().ok(&format!("stat -c '%a %U:%G %F %n' {path}")),
-            line
-        );
-    }
-    let link = |path: &str| cell.host().ok(&format!("readlink {path}"));
+    let paths: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.rsplit(' ').next())
+        .collect();
+    let stat = format!("stat -c '%a %U:%G %F %n' {}", paths.join(" "));
+    assert_eq!(cell.host().ok(&stat), table);
+    let links = "readlink /opt/orbit/bin/orbit/orbit /usr/local/bin/orbit";
     assert_eq!(
-        link("/opt/orbit/bin/orbit/orbit"),
-        "/opt/orbit/bin/orbit/linux/stable/orbit"
+        cell.host().ok(links),
+        "/opt/orbit/bin/orbit/linux/stable/orbit\n/opt/orbit/bin/orbit/orbit"
     );
-    assert_eq!(link("/usr/local/bin/orbit"), "/opt/orbit/bin/orbit/orbit");
 }
 
 fn upgrade(cell: &Cell) {
+    let before = cell.paths();
     cell.install(&cell.package(&version("1.1.0")));
     cell.runs("1.1.0", SECRET);
     cell.plant_run_time_files();
     cell.replace(&cell.package(&version("1.2.0")));
-    cell.runs("1.2.0", SECRET);
+    cell.holds("1.2.0", SECRET);
     // What the agent made is still there.
     for path in agent::RUN_TIME_FILES {
         cell.host().ok(&format!("test -e {path}"));
     }
+    cell.leaves_nothing(&before);
 }
 
 fn downgrade(cell: &Cell) {
+    let before = cell.paths();
     cell.install(&cell.package(&version("1.2.0")));
     cell.runs("1.2.0", SECRET);
     cell.replace(&cell.package(&version("1.1.0")));
-    cell.runs("1.1.0", SECRET);
-    modes(cell);
+    cell.holds("1.1.0", SECRET);
+    cell.leaves_nothing(&before);
 }
 
 fn another_secret(cell: &Cell) {
+    let before = cell.paths();
     cell.install(&cell.package(&version("1.1.0")));
     cell.runs("1.1.0", SECRET);
     cell.replace(&cell.package(&Wanted {
         secret: "another",
         ..version("1.1.0")
     }));
-    cell.runs("1.1.0", "another");
+    cell.holds("1.1.0", "another");
+    cell.leaves_nothing(&before);
 }
 
 fn while_stopped(cell: &Cell) {
+    let before = cell.paths();
     cell.install(&cell.package(&version("1.1.0")));
     cell.host().ok("systemctl disable --now orbit.service");
     cell.replace(&cell.package(&version("1.2.0")));
-    cell.runs("1.2.0", SECRET);
+    cell.holds("1.2.0", SECRET);
+    cell.leaves_nothing(&before);
 }
 
 fn masked(cell: &Cell) {
@@ -353,9 +385,11 @@ fn chroot_without_systemctl(cell: &Cell) {
 }
 
 fn by_the_agent(cell: &Cell) {
+    let before = cell.paths();
     cell.install(&cell.package(&version("1.1.0")));
     cell.runs("1.1.0", SECRET);
     upgraded_by_the_agent(cell, &cell.package(&version("1.2.0")), "1.1.0", "1.2.0");
+    cell.leaves_nothing(&before);
 }
 
 /// Lets the running agent install a package: the service must not go down while it does, and
@@ -387,16 +421,21 @@ pub fn upgraded_by_the_agent(cell: &Cell, package: &Path, from: &str, to: &str) 
         host.ok(&format!("systemctl start {unit}"));
     }
     host.wait_for(&format!("grep -qx {to} /run/orbit.version"));
-    cell.runs(to, SECRET);
+    cell.holds(to, SECRET);
     // The ban on stopping the service, of an rpm transaction, is lifted.
     host.ok("systemctl stop orbit.service");
 }
 
-fn without_service(cell: &Cell) {
-    let off = |version| Wanted {
+/// A package that neither enables nor starts.
+fn off(version: &'static str) -> Wanted {
+    Wanted {
         more: vec!["--service=false".to_owned()],
         ..self::version(version)
-    };
+    }
+}
+
+fn without_service(cell: &Cell) {
+    let before = cell.paths();
     cell.install(&cell.package(&off("1.1.0")));
     assert_eq!(cell.service_is("is-active"), "inactive");
     assert_eq!(cell.service_is("is-enabled"), "disabled");
@@ -406,6 +445,8 @@ fn without_service(cell: &Cell) {
     assert_eq!(cell.service_is("is-active"), "active");
     assert_eq!(cell.service_is("is-enabled"), "disabled");
     cell.host().wait_for("grep -qx 1.2.0 /run/orbit.version");
+    modes(cell);
+    cell.leaves_nothing(&before);
 }
 
 fn remove(cell: &Cell) {
@@ -454,194 +495,4 @@ fn labels(cell: &Cell) {
         asked.starts_with("-R /opt/orbit /usr/lib/systemd/system/orbit.service /etc/default/orbit"),
         "{asked}"
     );
-}
-
-/// The cells of upgrades from packages that fleetpack did not make.
-pub fn upstream_trials(manager: Manager, needs: &'static [&'static str]) -> Vec<Trial> {
-    let cell = |name: &str, story: fn(&Cell, Upstream), kind| {
-        trial_needing(&format!("{}::{name}", manager.word()), needs, move || {
-            story(&Cell::new(manager), kind);
-        })
-    };
-    let mut trials = vec![
-        cell("from upstream's package", from_upstream, Upstream::Inverted),
-        cell(
-            "from upstream's older package",
-            from_upstream,
-            Upstream::AlwaysStops,
-        ),
-        cell(
-            "back to upstream's package",
-            back_to_upstream,
-            Upstream::Inverted,
-        ),
-        cell(
-            "from upstream's package by the agent itself",
-            from_upstream_by_the_agent,
-            Upstream::Inverted,
-        ),
-    ];
-    if manager == Manager::Rpm {
-        // A deb's older script stops the service, and with it dpkg, before any script of the
-        // new package runs.
-        trials.push(cell(
-            "from upstream's older package by the agent itself",
-            from_upstream_by_the_agent,
-            Upstream::AlwaysStops,
-        ));
-    }
-    trials
-}
-
-impl Cell {
-    fn upstream(&self, version: &str, kind: Upstream) -> PathBuf {
-        let native = agent::upstream(version, kind, self.manager == Manager::Rpm);
-        match self.manager {
-            Manager::Rpm => native.rpm(&self.scratch),
-            _ => native.deb(&self.scratch),
-        }
-    }
-}
-
-fn from_upstream(cell: &Cell, kind: Upstream) {
-    let before = cell.paths();
-    cell.install(&cell.upstream("1.1.0", kind));
-    cell.runs("1.1.0", "upstream");
-    cell.plant_run_time_files();
-    cell.replace(&cell.package(&version("1.2.0")));
-    cell.runs("1.2.0", SECRET);
-    modes(cell);
-    cell.host().ok("test -e /opt/orbit/identifier");
-    cell.replace(&cell.package(&version("1.1.0")));
-    cell.runs("1.1.0", SECRET);
-    cell.remove();
-    same_paths(&before, &cell.paths());
-}
-
-/// A lower version than the old package's, and the other way round: upstream's over ours.
-fn back_to_upstream(cell: &Cell, kind: Upstream) {
-    cell.install(&cell.upstream("1.2.0", kind));
-    cell.replace(&cell.package(&version("1.1.0")));
-    cell.runs("1.1.0", SECRET);
-    cell.replace(&cell.upstream("1.0.0", kind));
-    cell.runs("1.0.0", "upstream");
-}
-
-fn from_upstream_by_the_agent(cell: &Cell, kind: Upstream) {
-    cell.install(&cell.upstream("1.1.0", kind));
-    cell.runs("1.1.0", "upstream");
-    upgraded_by_the_agent(cell, &cell.package(&version("1.2.0")), "1.1.0", "1.2.0");
-}
-
-impl Cell {
-    /// A package with an administrator's script for each of these steps.
-    fn scripted(&self, version: &'static str, scripts: &[(&str, &str)]) -> PathBuf {
-        let mut wanted = self::version(version);
-        for (step, text) in scripts {
-            let script = self.scratch.write(&format!("{version}/{step}.sh"), text);
-            wanted.more.push(format!("--{step}={}", script.display()));
-        }
-        self.package(&wanted)
-    }
-
-    /// Runs what the manager must refuse, or at least complain about; answers all output.
-    #[track_caller]
-    fn complains(&self, run: &Run, words: &str, refuses: bool) {
-        let ran = run.run();
-        let output = format!("{}{}", ran.text(), ran.stderr);
-        assert!(output.contains(words), "no {words:?}\n{ran}");
-        assert_eq!(ran.code != Some(0), refuses, "{ran}");
-    }
-}
-
-fn administrators_scripts(cell: &Cell) {
-    let host = cell.host();
-    let steps = |expected: &[&str]| {
-        let seen = host.ok("cat /root/steps; rm /root/steps");
-        assert_eq!(seen.lines().collect::<Vec<_>>(), expected);
-    };
-    let note = |shell: &str, step: &str| {
-        format!(
-            "#!{shell}\necho {step} $(systemctl is-active orbit.service) \"$#\" >> /root/steps\n"
-        )
-    };
-    let package = |version| {
-        let scripts = [
-            ("pre-install", note("/bin/sh", "pre-install")),
-            ("post-install", note("/usr/bin/env bash", "post-install")),
-            ("pre-remove", note("/bin/bash -e", "pre-remove")),
-            (
-                "post-remove",
-                note(" /usr/bin/env -S bash -e", "post-remove"),
-            ),
-        ];
-        cell.scripted(
-            version,
-            &scripts
-                .each_ref()
-                .map(|(step, text)| (*step, text.as_str())),
-        )
-    };
-    cell.install(&package("1.1.0"));
-    steps(&["pre-install inactive 0", "post-install active 0"]);
-    cell.replace(&package("1.2.0"));
-    steps(&["pre-install active 0", "post-install active 0"]);
-    cell.runs("1.2.0", SECRET);
-    cell.remove();
-    steps(&["pre-remove active 0", "post-remove inactive 0"]);
-    assert_eq!(host.ok("ls /tmp | grep -v ^systemd-private || :"), "");
-}
-
-const FAILING: &str = "#!/bin/sh\nexit 3\n";
-
-fn failing_before_install(cell: &Cell) {
-    cell.install(&cell.package(&version("1.1.0")));
-    let failing = cell.scripted("1.2.0", &[("pre-install", FAILING)]);
-    let words = "the administrator's script pre-install.sh failed with status 3";
-    // pacman runs the function and goes on whatever it answers.
-    let refuses = cell.manager != Manager::Pacman;
-    cell.complains(&cell.replacing(&failing), words, refuses);
-    if refuses {
-        cell.runs("1.1.0", SECRET);
-        cell.replace(&cell.package(&version("1.2.0")));
-    }
-    cell.runs("1.2.0", SECRET);
-}
-
-fn failing_after_install(cell: &Cell) {
-    let failing = cell.scripted("1.1.0", &[("post-install", FAILING)]);
-    let file = cell.host().put(&failing);
-    let run = cell.host().shell(&cell.manager.install(&file));
-    let words = "the administrator's script post-install.sh failed with status 3";
-    // For rpm and pacman the package is installed by then.
-    cell.complains(&run, words, cell.manager == Manager::Dpkg);
-    cell.runs("1.1.0", SECRET);
-    // The next package mends it.
-    cell.replace(&cell.package(&version("1.2.0")));
-    cell.runs("1.2.0", SECRET);
-}
-
-fn failing_before_remove(cell: &Cell) {
-    cell.install(&cell.scripted("1.1.0", &[("pre-remove", FAILING)]));
-    let words = "the administrator's script pre-remove.sh failed with status 3";
-    let refuses = cell.manager != Manager::Pacman;
-    cell.complains(&cell.host().shell(cell.manager.remove()), words, refuses);
-    if refuses {
-        cell.runs("1.1.0", SECRET);
-        cell.replace(&cell.package(&version("1.2.0")));
-        cell.runs("1.2.0", SECRET);
-        cell.remove();
-    }
-    cell.host().ok("! test -e /opt/orbit");
-}
-
-fn failing_after_remove(cell: &Cell) {
-    cell.install(&cell.scripted("1.1.0", &[("post-remove", FAILING)]));
-    let words = "the administrator's script post-remove.sh failed with status 3";
-    cell.complains(
-        &cell.host().shell(cell.manager.remove()),
-        words,
-        cell.manager == Manager::Dpkg,
-    );
-    cell.host().ok("! test -e /opt/orbit");
 }

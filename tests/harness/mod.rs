@@ -6,6 +6,7 @@
 //!   with their names, and fails where `CI=true`.
 //! - [`golden`]: text compared with a file under `tests/fixtures`.
 //! - [`linux_tree`]: a tree to build packages of, without a repository.
+//! - [`mount`]: file systems that are full or for reading only.
 //! - [`schema`]: JSON held against `docs/schema`.
 //! - [`server`]: nginx and Python's web server on loopback; [`faults`]: one that misbehaves
 //!   as it is told.
@@ -21,6 +22,7 @@ pub mod container;
 pub mod faults;
 pub mod linux_cells;
 pub mod linux_tree;
+pub mod mount;
 pub mod native;
 pub mod objects;
 pub mod schema;

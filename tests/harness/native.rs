@@ -11,11 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Scratch;
 
 /// What a package holds.
+#[derive(Default)]
 pub struct Native {
     /// Package name.
     pub name: &'static str,
     /// Its version.
     pub version: String,
+    /// More lines of a deb's control file or of an rpm's specification.
+    pub fields: &'static str,
     /// Absolute path, mode, contents.
     pub files: Vec<(String, u32, String)>,
     /// Absolute path and text of symbolic links.
@@ -35,8 +38,8 @@ impl Native {
         let control = stage.join("DEBIAN");
         std::fs::create_dir(&control).unwrap();
         let fields = format!(
-            "Package: {}\nVersion: {}\nArchitecture: amd64\nMaintainer: A <a@example.com>\nDescription: stand-in\n",
-            self.name, self.version
+            "Package: {}\nVersion: {}\nArchitecture: amd64\nMaintainer: A <a@example.com>\nDescription: stand-in\n{}",
+            self.name, self.version, self.fields
         );
         std::fs::write(control.join("control"), fields).unwrap();
         for (name, text) in &self.scripts {
@@ -71,10 +74,10 @@ impl Native {
 
     fn spec(&self) -> String {
         let mut spec = format!(
-            "Name: {}\nVersion: {}\nRelease: 1\nSummary: stand-in\nLicense: MIT\nAutoReqProv: no\n\
+            "Name: {}\nVersion: {}\nRelease: 1\nSummary: stand-in\nLicense: MIT\nAutoReqProv: no\n{}\
              %global __os_install_post %{{nil}}\n%description\nstand-in\n\
              %install\ncp -a %{{stage}}/. %{{buildroot}}/\n",
-            self.name, self.version
+            self.name, self.version, self.fields
         );
         for (name, text) in &self.scripts {
             writeln!(spec, "{name} -p /bin/sh\n{text}").unwrap();

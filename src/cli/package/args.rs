@@ -5,13 +5,33 @@
 
 use std::path::PathBuf;
 
+use clap::{Arg, ArgAction};
+
 use super::naming::Naming;
 use super::scripts::ScriptArgs;
 use crate::agent::config::HostIdentifier;
 use crate::agent::duration::GoDuration;
 use crate::package::{Compression, Format};
 
-/// A switch in Go's notation.
+/// Makes every flag that is on or off one in Go's notation: `--debug`, `--debug=true`,
+/// `--debug=false`; off when it is not given, unless its own attributes say otherwise.
+fn go_switch(arg: Arg) -> Arg {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+        return arg;
+    }
+    let arg = match arg.get_default_values().is_empty() {
+        true => arg.default_value("false"),
+        false => arg,
+    };
+    arg.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .hide_default_value(true)
+        .value_parser(switch)
+        .value_name("BOOL")
+}
+
 fn switch(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -70,6 +90,7 @@ pub enum ArchWord {
 #[derive(Debug, clap::Args)]
 #[command(
     next_line_help = false,
+    mut_args = go_switch,
     after_help = "Examples:\n  \
     fleetpack package --type deb --fleet-url https://fleet.example.com --enroll-secret \"$SECRET\" \\\n    \
     --update-url https://updates.example.com --update-roots @root.json\n  \
@@ -137,15 +158,19 @@ pub struct FleetArgs {
     pub fleet_tls_client_key: Option<PathBuf>,
 
     /// Do not check servers' certificates
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub insecure: bool,
 
     /// Hosts hold a certificate that Fleet issues (Linux)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_FLEET_MANAGED_HOST_IDENTITY_CERTIFICATE", hide_env = true)]
+    #[arg(
+        long,
+        env = "FLEETCTL_FLEET_MANAGED_HOST_IDENTITY_CERTIFICATE",
+        hide_env = true
+    )]
     pub fleet_managed_host_identity_certificate: bool,
 
     /// Address and secret come from an MDM profile (pkg)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_USE_SYSTEM_CONFIGURATION", hide_env = true)]
+    #[arg(long, env = "FLEETCTL_USE_SYSTEM_CONFIGURATION", hide_env = true)]
     pub use_system_configuration: bool,
 }
 
@@ -182,7 +207,7 @@ pub struct UpdatesArgs {
     pub update_interval: GoDuration,
 
     /// Hosts do not update the agent
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub disable_updates: bool,
 
     /// Channel of orbit
@@ -211,7 +236,7 @@ pub struct UpdatesArgs {
 #[command(next_help_heading = "Agent")]
 pub struct AgentArgs {
     /// Include Fleet Desktop
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub fleet_desktop: bool,
 
     /// Host that Fleet Desktop opens in the browser instead of the Fleet server
@@ -219,15 +244,15 @@ pub struct AgentArgs {
     pub fleet_desktop_alternative_browser_host: Option<String>,
 
     /// Enable and start the service
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, default_value = "true")]
     pub service: bool,
 
     /// Fleet may run scripts on hosts
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_ENABLE_SCRIPTS", hide_env = true)]
+    #[arg(long, env = "FLEETCTL_ENABLE_SCRIPTS", hide_env = true)]
     pub enable_scripts: bool,
 
     /// Write verbose logs on hosts
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub debug: bool,
 
     /// How hosts identify themselves: uuid or instance
@@ -261,15 +286,15 @@ pub struct AgentArgs {
     pub cpu_quota: Option<u32>,
 
     /// Keep secrets in files (pkg, msi)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_DISABLE_KEYSTORE", hide_env = true)]
+    #[arg(long, env = "FLEETCTL_DISABLE_KEYSTORE", hide_env = true)]
     pub disable_keystore: bool,
 
     /// No first-run screens (Linux, msi)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub disable_setup_experience: bool,
 
     /// Do not wait for the user's sign-in (Linux, msi)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub bypass_end_user_auth: bool,
 }
 
@@ -300,7 +325,7 @@ pub struct MacosArgs {
     pub macos_timestamp: Option<String>,
 
     /// Have Apple notarise the signed package, and staple the ticket
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub notarize: bool,
 
     /// Identifier of the App Store Connect API key for --notarize
@@ -341,7 +366,7 @@ pub struct MacosArgs {
     pub mobileconfig: Option<PathBuf>,
 
     /// Sign that profile, too
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", requires = "mobileconfig")]
+    #[arg(long, requires = "mobileconfig")]
     pub sign_mobileconfig: bool,
 }
 
@@ -387,15 +412,15 @@ pub struct OutputArgs {
     pub identifier: Option<String>,
 
     /// Say more about what is done
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long)]
     pub verbose: bool,
 
     /// Accepted for the sake of scripts: no folder is ever opened
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, hide = true)]
     pub disable_open_folder: bool,
 
     /// Accepted for the sake of scripts: there is no other tooling
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL", env = "FLEETCTL_NATIVE_TOOLING")]
+    #[arg(long, hide = true, env = "FLEETCTL_NATIVE_TOOLING")]
     pub native_tooling: bool,
 
     /// Accepted for the sake of scripts: WiX is not used

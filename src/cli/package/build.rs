@@ -84,7 +84,9 @@ fn check_place(place: &Place) -> Result<(), CliError> {
         Place::File(file) => file.parent().unwrap_or(Path::new(".")),
     };
     if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
+        // Tried before anything is fetched: the file has no name yet, and goes away at once.
+        let attempt = AtomicFile::create(&folder.join("fleetpack"), 0o600);
+        return attempt.map(|_| ()).map_err(CliError::Place);
     }
     let shown = folder.display();
     Err(match folder.exists() {

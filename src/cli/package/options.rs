@@ -122,6 +122,7 @@ impl Options {
             false => Finish::default(),
         };
         config.check()?;
+        warn_of_short_secret(&config, printer);
         Ok(Self {
             config,
             scripts,
@@ -138,6 +139,21 @@ impl Options {
             state,
             finish,
         })
+    }
+}
+
+/// Fewer characters than this can be found by trying, given a digest of the secret.
+const SECRET_LENGTH: usize = 16;
+
+// An rpm's header lists a sha256 of every file, and everybody on a host can read it.
+fn warn_of_short_secret(config: &Config, printer: &Printer) {
+    let secret = config.enrollment.as_ref().map(|e| e.secret.reveal());
+    if let Some(length) = secret.map(|secret| secret.chars().count())
+        && length < SECRET_LENGTH
+    {
+        printer.warn(format!(
+            "the enroll secret has {length} characters; one of fewer than {SECRET_LENGTH} can be guessed by who sees a digest of it"
+        ));
     }
 }
 

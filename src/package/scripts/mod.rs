@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{BuildError, Format, distribution};
-use crate::install::{Event, Tree};
+use crate::install::{Entry, Event, Node, Tree};
 use crate::templates;
 
 /// A script's name in its format, and its text.
@@ -36,12 +36,14 @@ pub fn deb(tree: &Tree) -> Result<Vec<Script>, BuildError> {
     ])
 }
 
-/// The scriptlets `pre`, `preun`, `postun`, `posttrans`, for the interpreter `/bin/sh`. There
-/// is no `post`: the old package's scripts would undo it on upgrade.
+/// The scriptlets `pre`, `post`, `preun`, `postun`, `posttrans`, for the interpreter `/bin/sh`.
+/// `post` sets nothing up, as the old package's scripts would undo it on upgrade: it keeps what
+/// they might take away.
 pub fn rpm(tree: &Tree) -> Result<Vec<Script>, BuildError> {
     let events = |event| Scripts::new(tree, Format::Rpm, event);
     Ok(vec![
         ("pre", events(BEFORE_INSTALL)?.render("linux/rpm/pre")?),
+        ("post", events(&[])?.render("linux/rpm/post")?),
         ("preun", events(BEFORE_REMOVE)?.render("linux/rpm/preun")?),
         ("postun", events(AFTER_REMOVE)?.render("linux/rpm/postun")?),
         (
@@ -88,10 +90,19 @@ struct Scripts<'a> {
     service: Option<&'a str>,
     /// Directories of the system that the tree's files lie in: they may be missing.
     system_directories: Vec<&'a str>,
+    /// What an upgrade keeps safe from the old package.
+    kept: Vec<Kept<'a>>,
     /// The rendered functions.
     functions: String,
     /// Which events have an administrator's script, `<event>_administrator`.
     administrator: BTreeMap<&'static str, bool>,
+}
+
+/// A path of the agent's, and one of the package's in it that is gone when it was removed.
+#[derive(Serialize)]
+struct Kept<'a> {
+    path: &'a str,
+    witness: &'a str,
 }
 
 #[derive(Serialize)]
@@ -136,6 +147,7 @@ impl<'a> Scripts<'a> {
         Ok(Self {
             package,
             system_directories: system_directories(tree),
+            kept: kept(tree),
             service: tree.service.as_ref().map(|service| service.name.as_str()),
             functions: templates::render("linux/functions", &functions)?,
             administrator,
@@ -147,15 +159,38 @@ impl<'a> Scripts<'a> {
     }
 }
 
+fn holds(outer: &str, inner: &str) -> bool {
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The agent's folders, and what the package has outside of them.
+fn kept(tree: &Tree) -> Vec<Kept<'_>> {
+    let is_file = |entry: &&Entry| !matches!(entry.node, Node::Directory);
+    let files = || tree.entries.iter().filter(is_file);
+    let folders = tree.leftovers.iter().map(|folder| Kept {
+        path: folder,
+        witness: files()
+            .find(|entry| holds(folder, &entry.path))
+            .map_or(folder.as_str(), |entry| &entry.path),
+    });
+    let outside = |path: &str| {
+        let within = |folder: &String| folder == path || holds(folder, path);
+        !distribution::is_system_directory(path) && !tree.leftovers.iter().any(within)
+    };
+    let paths = tree.entries.iter().map(|entry| entry.path.as_str());
+    let others = paths.filter(|path| outside(path)).map(|path| Kept {
+        path,
+        witness: path,
+    });
+    folders.chain(others).collect()
+}
+
 /// Without those that another of them lies in.
 fn system_directories(tree: &Tree) -> Vec<&str> {
     let paths = || tree.entries.iter().map(|entry| entry.path.as_str());
     let system = || paths().filter(|path| distribution::is_system_directory(path));
-    let holds = |outer: &str, inner: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.starts_with('/'))
-    };
     system()
         .filter(|outer| !system().any(|inner| holds(outer, inner)))
         .collect()

@@ -57,7 +57,10 @@ fn every_format_has_its_scripts() {
         names(deb(&tree)),
         ["preinst", "postinst", "prerm", "postrm"]
     );
-    assert_eq!(names(rpm(&tree)), ["pre", "preun", "postun", "posttrans"]);
+    assert_eq!(
+        names(rpm(&tree)),
+        ["pre", "post", "preun", "postun", "posttrans"]
+    );
     assert_eq!(names(arch(&tree)), [".INSTALL"]);
 }
 
