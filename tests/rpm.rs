@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         trial("rpm: every tag of the headers", headers),
         trial("rpm: same bytes twice, on one core and on two", same_bytes),
         trial("rpm: refuses what it cannot carry", refused),
+        trial("rpm: nothing that rpm 4.11 of RHEL 7 lacks", old_rpm),
         trial_needing("rpm: rpm -K accepts it", &["rpm"], rpm_k),
         trial_needing(
             "rpm: rpm -K notices a changed byte",
@@ -203,6 +204,53 @@ fn refused() {
         build.tree.entries.push(entry);
     });
     assert!(large.contains("the limit is 4 GiB"), "{large}");
+}
+
+/// The features of rpm 4.11.3 (`lib/rpmds.c`) that a package may require.
+const OLD_FEATURES: [&str; 5] = [
+    "rpmlib(CompressedFileNames) 3.0.4-1",
+    "rpmlib(FileDigests) 4.6.0-1",
+    "rpmlib(PayloadFilesHavePrefix) 4.0-1",
+    "rpmlib(PayloadIsXz) 5.2-1",
+    "rpmlib(TildeInVersions) 4.10.0-1",
+];
+/// The newest tag that it knows (`lib/rpmtag.h`): `RPMTAG_FILENLINKS`.
+const OLD_NEWEST_TAG: u32 = 5045;
+/// Tags that are newer, and that it passes over: encoding, digest of the payload.
+const NEWER_TAGS: [u32; 3] = [5062, 5092, 5093];
+
+/// The default package has nothing that rpm 4.11.3 would stumble over: its limits of the
+/// signature header (`lib/signature.c`), its tags, features and decompressors.
+fn old_rpm() {
+    let scratch = Scratch::new();
+    let mut build = Build::sample();
+    build.tree.identity.version = "1.50.2~rc1".to_owned();
+    let path = built(&scratch, &build);
+    let bytes = std::fs::read(&path).unwrap();
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert!(number(96 + 8) <= 32 && number(96 + 12) <= 8192);
+    assert!(number(96 + 4096 + 8) <= 0xffff && number(96 + 4096 + 12) <= 0x00ff_ffff);
+    let tags = |start: usize| -> Vec<u32> {
+        let count = number(start + 8) as usize;
+        let entries = (0..count).map(|n| start + 16 + 16 * n);
+        entries.map(number).collect()
+    };
+    // SHA-1 of the header is what it checks.
+    assert!(tags(96).contains(&269));
+    let newer = tags(96 + 4096).into_iter().filter(|t| *t > OLD_NEWEST_TAG);
+    assert_eq!(newer.collect::<Vec<_>>(), NEWER_TAGS);
+    let package = ::rpm::Package::open(&path).unwrap();
+    let metadata = &package.metadata;
+    let requires = metadata.get_requires().unwrap();
+    for dependency in requires.iter().filter(|d| d.name.starts_with("rpmlib")) {
+        let shown = format!("{} {}", dependency.name, dependency.version);
+        assert!(OLD_FEATURES.contains(&shown.as_str()), "{shown}");
+    }
+    let text = dump(&bytes);
+    // Payload by gzip, sha256 of files (8 in OpenPGP's numbers, since rpm 4.6).
+    assert!(text.contains("  1125 type 6 count 1: [\"gzip\"]"), "{text}");
+    assert!(text.contains("  5011 type 4 count 1: [8]"), "{text}");
+    assert!(text.contains("rpmlib(TildeInVersions)"), "{text}");
 }
 
 fn rpm_k() {

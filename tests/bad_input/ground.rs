@@ -100,7 +100,7 @@ impl Ground {
     pub fn package_from(&self, args: &[&str]) -> Run {
         let usual = ["package", "--quiet", "--type", "deb"];
         let fleet = ["--fleet-url", "https://fleet.example.org"];
-        let secret = ["--enroll-secret", "made-up-secret"];
+        let secret = ["--enroll-secret", "a-made-up-secret"];
         let roots = ["--update-roots", "@root.json"];
         let all = [&usual[..], &fleet[..], &secret[..], &roots[..], args].concat();
         self.dated_run(self.scratch.fleetpack(all))
@@ -180,7 +180,7 @@ impl Record<'_> {
         for secret in PASSPHRASES.iter().map(|(_, value)| *value) {
             ran.never_says(secret);
         }
-        ran.never_says("made-up-secret");
+        ran.never_says("a-made-up-secret");
         before.unchanged(&self.ground.state());
         self.write(row, &ran);
         ran

@@ -90,11 +90,11 @@ fn enrollment() {
     let mut record = ground.record();
     for args in [
         &["--fleet-url", "https://fleet.example.org"][..],
-        &["--enroll-secret", "made-up-secret"],
-        &["--fleet-url", "fleet", "--enroll-secret", "made-up-secret"],
-        &["--fleet-url", "", "--enroll-secret", "made-up-secret"],
+        &["--enroll-secret", "a-made-up-secret"],
+        &["--fleet-url", "fleet", "--enroll-secret", "a-made-up-secret"],
+        &["--fleet-url", "", "--enroll-secret", "a-made-up-secret"],
     ] {
-        let row = args.join(" ").replace("made-up-secret", "…");
+        let row = args.join(" ").replace("a-made-up-secret", "…");
         record.refused(&row, &ground.fleetpack(anchored(args)));
     }
     record.compare("enrollment");

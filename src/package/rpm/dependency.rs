@@ -53,19 +53,26 @@ pub fn put(header: &mut Header, identity: &Identity, scriptlets: &Scriptlets, co
     let tags = [tag::PROVIDE_NAME, tag::PROVIDE_FLAGS, tag::PROVIDE_VERSION];
     put_list(header, tags, &provides);
     let tags = [tag::REQUIRE_NAME, tag::REQUIRE_FLAGS, tag::REQUIRE_VERSION];
-    put_list(header, tags, &requires(scriptlets, codec));
+    put_list(header, tags, &requires(identity, scriptlets, codec));
     if let Some(phases) = scriptlets.phases() {
         let tags = [tag::ORDER_NAME, tag::ORDER_FLAGS, tag::ORDER_VERSION];
         put_list(header, tags, &[Dependency::new("systemd", phases, "")]);
     }
 }
 
-fn requires(scriptlets: &Scriptlets, codec: Codec) -> Vec<Dependency> {
+fn requires(identity: &Identity, scriptlets: &Scriptlets, codec: Codec) -> Vec<Dependency> {
     let mut requires = vec![
         Dependency::feature("CompressedFileNames", "3.0.4-1"),
         Dependency::feature("FileDigests", "4.6.0-1"),
         Dependency::feature("PayloadFilesHavePrefix", "4.0-1"),
     ];
+    // Two characters that older rpms would sort in another way.
+    if identity.version.contains('~') {
+        requires.push(Dependency::feature("TildeInVersions", "4.10.0-1"));
+    }
+    if identity.version.contains('^') {
+        requires.push(Dependency::feature("CaretInVersions", "4.15.0-1"));
+    }
     match codec {
         Codec::Xz(_) => requires.push(Dependency::feature("PayloadIsXz", "5.2-1")),
         Codec::Zstd(_) | Codec::ZstdFrames(_) => {
