@@ -91,7 +91,12 @@ fn enrollment() {
     for args in [
         &["--fleet-url", "https://fleet.example.org"][..],
         &["--enroll-secret", "a-made-up-secret"],
-        &["--fleet-url", "fleet", "--enroll-secret", "a-made-up-secret"],
+        &[
+            "--fleet-url",
+            "fleet",
+            "--enroll-secret",
+            "a-made-up-secret",
+        ],
         &["--fleet-url", "", "--enroll-secret", "a-made-up-secret"],
     ] {
         let row = args.join(" ").replace("a-made-up-secret", "…");
