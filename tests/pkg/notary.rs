@@ -99,14 +99,15 @@ pub fn start(apple: Apple) -> (String, Arc<Mutex<Apple>>) {
     (address, apple)
 }
 
-struct Request {
+/// A request as a server of HTTP/1.1 reads it.
+pub struct Request {
     line: String,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
-    fn read(stream: &TcpStream) -> Option<Self> {
+    pub fn read(stream: &TcpStream) -> Option<Self> {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
@@ -130,7 +131,7 @@ impl Request {
         Some(request)
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(n, _)| n == name);
         found.map_or("", |(_, value)| value)
     }

@@ -1,13 +1,15 @@
 //! Signatures by the program, judged by OpenSSL and the reader crate. Certificates come from a
 //! chain that the test makes; Apple's own chain and Gatekeeper are not tested by this.
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 
 use apple_xar::reader::XarReader;
 use libtest_mimic::Trial;
 
 use super::archive::members;
-use super::notary::{Apple, ISSUER, api_key, start};
+use super::notary::{Apple, ISSUER, Request, api_key, start};
 use super::whole::package;
 use crate::harness::{Scratch, trial_needing};
 
@@ -25,6 +27,8 @@ pub fn trials() -> Vec<Trial> {
             NEEDS,
             wrong_certificate,
         ),
+        trial_needing("pkg::signed_with_a_time_stamp", NEEDS, stamped),
+        trial_needing("pkg::time_stamp_that_is_none", NEEDS, no_stamp),
         trial_needing("pkg::time_stamp_server_out_of_reach", NEEDS, no_timestamp),
         trial_needing("pkg::signed_profile", NEEDS, signed_profile),
         trial_needing("pkg::signed_notarised_stapled", NEEDS, notarised),
@@ -256,6 +260,133 @@ fn no_timestamp() {
         .fails(1);
     ran.says("error: cannot sign the package with a time stamp of http://127.0.0.1:");
     assert!(!scratch.join("fleet-osquery.pkg").exists());
+}
+
+/// An authority as Apple runs one (RFC 3161), played by OpenSSL, for as many requests as come.
+fn authority(scratch: &Scratch) -> String {
+    scratch.write(
+        "tsa.cnf",
+        "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=Made-up Timestamp Authority\n\
+         [ext]\nextendedKeyUsage=critical,timeStamping\n\
+         [tsa]\ndefault_tsa=authority\n[authority]\nserial=serial\nsigner_digest=sha256\n\
+         default_policy=1.2.3.4\ndigests=sha1,sha256,sha512\naccuracy=secs:1\ness_cert_id_alg=sha256\n",
+    );
+    scratch.write("serial", "01\n");
+    openssl(
+        scratch,
+        "req -newkey rsa:2048 -nodes -keyout tsa.key -out tsa.csr -config tsa.cnf",
+    );
+    openssl(
+        scratch,
+        "x509 -req -in tsa.csr -CA root.pem -CAkey root.key -CAcreateserial -out tsa.pem \
+         -days 30 -extfile tsa.cnf -extensions ext",
+    );
+    let scratch = scratch.clone();
+    answering(move |query| {
+        scratch.write("query", query);
+        openssl(
+            &scratch,
+            "ts -reply -queryfile query -config tsa.cnf -signer tsa.pem -inkey tsa.key \
+             -chain root.pem -out reply",
+        );
+        scratch.read("reply")
+    })
+}
+
+/// Answers every request with what `answer` makes of its body; gives the address.
+fn answering(answer: impl Fn(Vec<u8>) -> Vec<u8> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/ts01", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let Some(request) = Request::read(&stream) else {
+                continue;
+            };
+            assert_eq!(
+                request.header("content-type"),
+                "application/timestamp-query"
+            );
+            let body = answer(request.body);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/timestamp-reply\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    address
+}
+
+/// The attribute that holds a time stamp: id-aa-timeStampToken, DER.
+const TOKEN: [u8; 13] = [6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 9, 16, 2, 14];
+
+fn stamped() {
+    let scratch = Scratch::new();
+    chain(&scratch, INSTALLER, None);
+    let address = authority(&scratch);
+    package(&scratch)
+        .arg("--macos-devid-pem=identity.pem")
+        .arg(format!("--macos-timestamp={address}"))
+        .ok();
+    let signed = scratch.join("fleet-osquery.pkg");
+    verify(&scratch, &signed);
+    // The token is a CMS message of its own, over the digest of the signature's value.
+    let cms = scratch.read("signature.der");
+    let at = cms.windows(TOKEN.len()).position(|found| found == TOKEN);
+    let set = &cms[at.expect("a time stamp") + TOKEN.len()..];
+    assert_eq!(set[0], 0x31);
+    let token = &set[if set[1] & 0x80 == 0 {
+        2
+    } else {
+        2 + usize::from(set[1] & 0x7f)
+    }..];
+    scratch.write("token.der", token);
+    let value = signature_value(&cms);
+    scratch.write("value", value);
+    let said = scratch
+        .tool(
+            "openssl",
+            "ts -verify -token_in -in token.der -data value -CAfile root.pem -untrusted tsa.pem"
+                .split(' '),
+        )
+        .ok();
+    said.prints("Verification: OK");
+    scratch.write("value", b"another");
+    let other = scratch
+        .tool(
+            "openssl",
+            "ts -verify -token_in -in token.der -data value -CAfile root.pem -untrusted tsa.pem"
+                .split(' '),
+        )
+        .run();
+    assert_ne!(other.code, Some(0), "{other}");
+}
+
+/// RSA's 256 bytes: the last such OCTET STRING before the time stamp.
+fn signature_value(cms: &[u8]) -> Vec<u8> {
+    let token = cms.windows(TOKEN.len()).position(|found| found == TOKEN);
+    let before = &cms[..token.unwrap()];
+    let head = [4, 0x82, 1, 0];
+    let at = before.windows(4).rposition(|found| found == head).unwrap();
+    before[at + 4..at + 260].to_vec()
+}
+
+fn no_stamp() {
+    let scratch = Scratch::new();
+    chain(&scratch, INSTALLER, None);
+    // PKIStatus rejection (2), and something that is no answer at all.
+    for answer in [vec![0x30, 5, 0x30, 3, 2, 1, 2], b"<html>".to_vec()] {
+        let address = answering(move |_| answer.clone());
+        package(&scratch)
+            .arg("--macos-devid-pem=identity.pem")
+            .arg(format!("--macos-timestamp={address}"))
+            .fails(1)
+            .says("error: cannot sign the package with a time stamp of http://127.0.0.1:")
+            .never_says("panicked");
+        assert!(!scratch.join("fleet-osquery.pkg").exists());
+    }
 }
 
 fn signed_profile() {
