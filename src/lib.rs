@@ -18,6 +18,7 @@
 //! - [`templates`]: scripts, units and documents for hosts, filled in by named escapes.
 //! - [`package`]: one room per format, behind one trait.
 //! - [`inspect`]: what is inside a finished installer, and how two differ.
+//! - [`provenance`]: checksums, bill of materials and statement of a finished installer.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
 pub mod agent;
@@ -29,6 +30,7 @@ pub mod hint;
 pub mod inspect;
 pub mod install;
 pub mod package;
+pub mod provenance;
 pub mod store;
 pub mod templates;
 pub mod tuf;

@@ -30,6 +30,7 @@ mod package_outputs;
 mod package_places;
 mod package_repositories;
 mod pkg;
+mod provenance;
 mod publish;
 mod quickstart;
 mod read_back;
@@ -64,6 +65,7 @@ fn main() -> std::process::ExitCode {
         package_places::trials(),
         package_repositories::trials(),
         pkg::trials(),
+        provenance::trials(),
         publish::trials(),
         quickstart::trials(),
         read_back::trials(),

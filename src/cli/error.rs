@@ -15,6 +15,7 @@ use crate::inspect::InspectError;
 use crate::package::BuildError;
 use crate::package::read::{Difference, ReadError};
 use crate::package::rpm::KeyError;
+use crate::provenance::BomError;
 use crate::store::StoreError;
 use crate::tuf::client::ClientError;
 use crate::tuf::metadata::Role;
@@ -53,6 +54,9 @@ pub enum CliError {
     /// Standard output or the terminal failed.
     #[error("cannot write to standard output")]
     Print(#[source] std::io::Error),
+    /// A bill of materials could not be written.
+    #[error(transparent)]
+    Bom(#[from] BomError),
     /// A setting that cannot be.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -173,7 +177,8 @@ impl Hint for CliError {
             | Self::Manifest(_)
             | Self::Sample(_)
             | Self::Read(_)
-            | Self::Difference(_) => None,
+            | Self::Difference(_)
+            | Self::Bom(_) => None,
         }
     }
 }

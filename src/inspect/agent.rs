@@ -149,6 +149,8 @@ pub struct Document {
     pub version: u64,
     /// End of validity, RFC 3339.
     pub expires: String,
+    /// Digest of the document as it lies in the package, lower-case hex.
+    pub sha256: String,
 }
 
 /// What was picked up on the walk.
@@ -342,26 +344,27 @@ fn parse(text: &str) -> Option<Documents> {
     fn document<T: Metadata>(
         documents: &BTreeMap<String, Box<RawValue>>,
         name: &str,
-    ) -> Option<Signed<T>> {
-        Signed::parse(documents.get(name)?.get().as_bytes()).ok()
-    }
-    fn facts<T: Metadata>(signed: &Signed<T>) -> Document {
-        Document {
+    ) -> Option<(Signed<T>, Document)> {
+        let text = documents.get(name)?.get().as_bytes();
+        let signed: Signed<T> = Signed::parse(text).ok()?;
+        let facts = Document {
             version: signed.version(),
             expires: signed.expires().to_string(),
-        }
+            sha256: hex::encode(Digests::of(text).sha256),
+        };
+        Some((signed, facts))
     }
     let documents: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).ok()?;
-    let root: Signed<Root> = document(&documents, "root.json")?;
-    let timestamp: Option<Signed<Timestamp>> = document(&documents, "timestamp.json");
-    let snapshot: Option<Signed<Snapshot>> = document(&documents, "snapshot.json");
-    let targets: Option<Signed<Targets>> = document(&documents, "targets.json");
+    let (_, root) = document::<Root>(&documents, "root.json")?;
+    let timestamp = document::<Timestamp>(&documents, "timestamp.json");
+    let snapshot = document::<Snapshot>(&documents, "snapshot.json");
+    let (targets, listing) = document::<Targets>(&documents, "targets.json").unzip();
     Some(Documents {
         trust: Trust {
-            root: facts(&root),
-            timestamp: timestamp.as_ref().map(facts),
-            snapshot: snapshot.as_ref().map(facts),
-            targets: targets.as_ref().map(facts),
+            root,
+            timestamp: timestamp.map(|(_, facts)| facts),
+            snapshot: snapshot.map(|(_, facts)| facts),
+            targets: listing,
         },
         targets: targets.map(|targets| targets.signed),
     })

@@ -110,7 +110,10 @@ fn agent_facts(agent: &Agent, add: &mut dyn FnMut(usize, &str, String)) {
         ]
     });
     for (name, document) in documents.into_iter().flatten() {
-        if let Some(Document { version, expires }) = document {
+        if let Some(Document {
+            version, expires, ..
+        }) = document
+        {
             add(AGENT, name, format!("version {version}, expires {expires}"));
         }
     }

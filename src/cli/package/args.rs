@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction};
 
 use super::naming::Naming;
+use super::provenance::ProvenanceArgs;
 use super::scripts::ScriptArgs;
 use crate::agent::config::HostIdentifier;
 use crate::agent::duration::GoDuration;
@@ -122,6 +123,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(super) provenance: ProvenanceArgs,
 }
 
 /// Fleet's side.

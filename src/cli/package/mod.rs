@@ -7,6 +7,7 @@ mod build;
 mod macos;
 mod naming;
 mod options;
+mod provenance;
 mod scripts;
 mod signing;
 mod summary;
@@ -21,8 +22,10 @@ use super::{CliError, Printer, Surroundings};
 
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let provenance = args.provenance;
     let options = Options::resolve(args, surroundings, printer)?;
     let installers = build(&options, surroundings, printer)?;
+    provenance.write(&installers, options.epoch, printer)?;
     for built in &installers {
         printer.result(built.path.display().to_string())?;
     }

@@ -1,0 +1,84 @@
+//! Files beside the installers that say where these come from.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::build::Built;
+use crate::cli::{CliError, Printer};
+use crate::fs::write_atomic;
+use crate::inspect::{self, Report};
+use crate::provenance::{bom, checksums, statement};
+
+/// Which of them are wanted.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Provenance")]
+pub struct ProvenanceArgs {
+    /// Write SHA256SUMS beside the installers
+    #[arg(long)]
+    checksums: bool,
+
+    /// Write a bill of materials beside each installer (CycloneDX 1.5: INSTALLER.cdx.json)
+    #[arg(long)]
+    sbom: bool,
+
+    /// Write a statement of each installer's inputs by digest (in-toto: INSTALLER.intoto.json)
+    #[arg(long)]
+    statement: bool,
+}
+
+impl ProvenanceArgs {
+    /// Reads the installers back and writes what is wanted of them.
+    pub(super) fn write(
+        self,
+        installers: &[Built],
+        epoch: u64,
+        printer: &Printer,
+    ) -> Result<(), CliError> {
+        if !(self.checksums || self.sbom || self.statement) {
+            return Ok(());
+        }
+        let seconds = i64::try_from(epoch).unwrap_or_default();
+        let built = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut reports = Vec::new();
+        for installer in installers {
+            printer.note(format!("Reading {} back", installer.path.display()));
+            let report = inspect::inspect(&installer.path)?;
+            if self.sbom {
+                let text = bom(&report, built)?;
+                write_atomic(&beside(&installer.path, ".cdx.json"), &text, 0o644)?;
+            }
+            if self.statement {
+                let text = statement(&report);
+                write_atomic(
+                    &beside(&installer.path, ".intoto.json"),
+                    text.as_bytes(),
+                    0o644,
+                )?;
+            }
+            reports.push(report);
+        }
+        if self.checksums {
+            write_sums(installers, &reports)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_sums(installers: &[Built], reports: &[Report]) -> Result<(), CliError> {
+    let folder = installers.first().and_then(|built| built.path.parent());
+    let folder = folder.unwrap_or(Path::new(""));
+    let text = checksums(reports);
+    Ok(write_atomic(
+        &folder.join("SHA256SUMS"),
+        text.as_bytes(),
+        0o644,
+    )?)
+}
+
+/// The installer's path with something at its end.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
