@@ -25,6 +25,7 @@ mod linux_arch;
 mod linux_deb;
 mod linux_rpm;
 mod linux_scripts;
+mod mirror;
 mod msi;
 mod package_outputs;
 mod package_places;
@@ -36,6 +37,7 @@ mod quickstart;
 mod read_back;
 mod readme;
 mod reference;
+mod releases;
 mod rotation;
 mod rpm;
 mod rpm_signing;
@@ -60,6 +62,7 @@ fn main() -> std::process::ExitCode {
         linux_deb::trials(),
         linux_rpm::trials(),
         linux_scripts::trials(),
+        mirror::trials(),
         msi::trials(),
         package_outputs::trials(),
         package_places::trials(),
@@ -71,6 +74,7 @@ fn main() -> std::process::ExitCode {
         read_back::trials(),
         readme::trials(),
         reference::trials(),
+        releases::trials(),
         rpm::trials(),
         rpm_signing::trials(),
         rotation::trials(),

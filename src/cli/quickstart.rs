@@ -15,7 +15,7 @@ use crate::install::{Arch, Os};
 use crate::package::{Format, read};
 use crate::tuf::keystore::{Origin, Passphrase, PassphraseError, Passphrases};
 use crate::tuf::metadata::Role;
-use crate::tuf::repository::{self, Layout, NewTarget, Repository, Signing, Validities};
+use crate::tuf::repository::{self, Adding, Layout, NewTarget, Repository, Signing, Validities};
 
 /// What follows `quickstart`.
 #[derive(Debug, clap::Args)]
@@ -128,7 +128,7 @@ fn make_repository(
         targets.push(target(dir, &sample)?);
     }
     let (mut repository, _) = Repository::open(layout, || ())?;
-    repository.add(&targets, &mut signing)?;
+    repository.add(&targets, Adding::default(), &mut signing)?;
     let place = dir.join("updates/repository");
     printer.result(format!(
         "  {}: {} programs, signed",
@@ -152,6 +152,7 @@ fn target(dir: &Path, sample: &Sample) -> Result<NewTarget, CliError> {
         custom: Some(serde_json::json!({ "version": sample::VERSION })),
         names: vec![name(sample::VERSION), name("stable")],
         source,
+        known: None,
     })
 }
 

@@ -188,6 +188,11 @@ impl Hashes {
         ]))
     }
 
+    /// Lists both hashes of a content that was verified; what else is listed stays.
+    pub fn complete(&mut self, digests: &Digests) {
+        self.0.extend(Self::from_digests(digests).0);
+    }
+
     /// Whether nothing is listed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

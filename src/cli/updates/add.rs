@@ -1,83 +1,111 @@
-//! `updates add`.
+//! `updates add`: one program or a whole release, signed once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use serde::Serialize;
+
+use super::change::{self, Change, Linking};
+use super::groups::Groups;
+use super::report::{self, Documents, Published};
+use super::{CliError, Printer, Surroundings, manifest};
 use crate::agent::release::Release;
-use crate::tuf::repository::{NewTarget, Signing, Validities};
-use crate::tuf::time::Validity;
+use crate::tuf::repository::{Adding, NewTarget};
 
 /// What follows `add`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    place: Place,
+    groups: Groups,
 
-    /// File to add
-    #[arg(long, value_name = "FILE")]
-    target: PathBuf,
+    /// File that names the programs of a whole release (TOML)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "name", "platform", "version", "tag"])]
+    manifest: Option<PathBuf>,
 
-    /// Component: orbit, osqueryd, desktop, extensions/NAME, or another
-    #[arg(long, value_name = "NAME")]
-    name: String,
+    /// Give targets that other tools listed with a sha512 alone their sha256 too
+    #[arg(long)]
+    rehash: bool,
 
-    /// Platform: linux, linux-arm64, macos, macos-app, windows, windows-arm64
-    #[arg(long, value_name = "PLATFORM")]
-    platform: String,
+    #[command(flatten)]
+    linking: Linking,
 
-    /// Version, which is also the first channel
-    #[arg(long, value_name = "VERSION")]
-    version: String,
-
-    /// Further channel, such as stable; may be given more than once
-    #[arg(long = "tag", short = 't', value_name = "TAG")]
-    tags: Vec<String>,
-
-    /// How long the targets metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    targets_expires: Validity,
-
-    /// How long the snapshot metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    snapshot_expires: Validity,
-
-    /// How long the timestamp metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "14d")]
-    timestamp_expires: Validity,
+    #[command(flatten)]
+    change: Change,
 }
 
-/// Adds the file under its channels, signs and publishes.
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Report {
+    published: Vec<Published>,
+    rehashed: Vec<String>,
+    metadata: Documents,
+}
+
+/// Adds the files under their channels, signs and publishes.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
-    let release = Release {
-        file: args.target,
-        name: args.name,
-        platform: args.platform,
-        version: args.version,
-        tags: args.tags,
+    let releases = match args.manifest {
+        Some(path) => manifest::read(&path)?,
+        None if args.rehash && args.groups.is_empty() => Vec::new(),
+        None => args.groups.releases()?,
     };
-    let names = release.targets()?;
-    if let Some(warning) = release.check()? {
-        printer.warn(warning);
-    }
-    let mut repository = args.place.open(printer)?;
-    let new = NewTarget {
-        custom: Some(serde_json::json!({ "version": release.version })),
-        source: release.file,
-        names,
+    let new = targets(releases, printer)?;
+    let (json, validities) = (args.change.json, args.change.validities());
+    let adding = Adding {
+        copies: args.linking.copies(),
+        rehash: args.rehash,
     };
-    let mut signing = Signing {
-        ask: &mut Passphrases::new(surroundings, printer),
-        now: surroundings.now,
-        validities: Validities {
-            targets: args.targets_expires,
-            snapshot: args.snapshot_expires,
-            timestamp: args.timestamp_expires,
-            ..Validities::default()
-        },
-    };
-    repository.add(std::slice::from_ref(&new), &mut signing)?;
-    for name in &new.names {
+    let mut repository = args.change.open(printer)?;
+    let rehashed = change::signing(surroundings, printer, validities, |signing| {
+        repository.add(&new, adding, signing)
+    })?;
+    let names = || new.iter().flat_map(|new| &new.names);
+    for name in names() {
         printer.note(format!("published {name}"));
     }
+    for name in &rehashed {
+        printer.note(format!("rehashed {name}"));
+    }
+    if new.is_empty() && rehashed.is_empty() {
+        printer.note("every target has its sha256 and sha512");
+    }
+    if json {
+        let report = Report {
+            published: Published::of(&repository, names()),
+            rehashed,
+            metadata: Documents::of(repository.trusted()),
+        };
+        report::print(&report, printer)?;
+    }
     Ok(())
+}
+
+// All are looked at before anything is done.
+fn targets(releases: Vec<Release>, printer: &Printer) -> Result<Vec<NewTarget>, CliError> {
+    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut new = Vec::new();
+    for release in releases {
+        let names = release.targets()?;
+        for name in &names {
+            if let Some(other) = files.insert(name.clone(), release.file.clone()) {
+                return Err(CliError::usage(
+                    format!(
+                        "{name} is given twice: {} and {}",
+                        other.display(),
+                        release.file.display()
+                    ),
+                    "another --version, --platform or --tag for one of them",
+                ));
+            }
+        }
+        if let Some(warning) = release.check()? {
+            printer.warn(warning);
+        }
+        new.push(NewTarget {
+            custom: Some(serde_json::json!({ "version": release.version })),
+            source: release.file,
+            known: None,
+            names,
+        });
+    }
+    Ok(new)
 }

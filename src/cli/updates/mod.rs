@@ -4,10 +4,18 @@
 //! state file, times of validity.
 
 mod add;
+mod change;
+mod consistent;
+mod groups;
 mod init;
 mod look;
+mod manifest;
+mod mirror;
 mod passphrases;
 mod promote;
+mod prune;
+mod remove;
+mod report;
 mod roots;
 mod rotate;
 mod status;
@@ -31,7 +39,7 @@ pub struct Args {
 enum Command {
     /// Make a new repository with its four keys
     Init(init::Args),
-    /// Add a program and publish it
+    /// Add programs and publish them
     #[command(disable_version_flag = true)]
     Add(add::Args),
     /// Sign a new timestamp: due at least every 14 days
@@ -39,7 +47,13 @@ enum Command {
     /// Publish targets of one channel in another
     Promote(promote::Args),
     /// Take targets out
-    Remove(promote::RemoveArgs),
+    Remove(remove::Args),
+    /// Delete files that no metadata name any more
+    Prune(prune::Args),
+    /// Publish targets of another repository under your own keys
+    Mirror(mirror::Args),
+    /// Give metadata and targets names that never change their content
+    ConsistentSnapshot(consistent::Args),
     /// Print what is there and how long it is valid
     Status(status::Args),
     /// Do what an agent would: refresh, download and hash
@@ -57,7 +71,10 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Add(args) => add::run(args, surroundings, printer),
         Command::Timestamp(args) => timestamp::run(args, surroundings, printer),
         Command::Promote(args) => promote::run(args, surroundings, printer),
-        Command::Remove(args) => promote::remove(args, surroundings, printer),
+        Command::Remove(args) => remove::run(args, surroundings, printer),
+        Command::Prune(args) => prune::run(args, surroundings, printer),
+        Command::Mirror(args) => mirror::run(args, surroundings, printer),
+        Command::ConsistentSnapshot(args) => consistent::run(args, surroundings, printer),
         Command::Status(args) => status::run(args, surroundings, printer),
         Command::Verify(args) => verify::run(args, surroundings, printer),
         Command::Rotate(args) => rotate::run(args, surroundings, printer),

@@ -1,10 +1,12 @@
-//! `updates promote` and `updates remove`: what is there under other names, or no longer.
+//! `updates promote`: what is there, in further channels.
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use serde::Serialize;
+
+use super::change::{self, Change, Linking};
+use super::report::{self, Documents, Published};
+use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::{Parts, version_channels, version_of};
 use crate::tuf::metadata::Targets;
-use crate::tuf::repository::{Signing, Validities};
-use crate::tuf::time::Validity;
 
 /// What follows `promote`.
 #[derive(Debug, clap::Args)]
@@ -30,48 +32,25 @@ pub struct Args {
     and_version_channels: bool,
 
     #[command(flatten)]
-    change: Change,
-}
-
-/// What follows `remove`.
-#[derive(Debug, clap::Args)]
-pub struct RemoveArgs {
-    /// Targets, such as orbit/linux/edge/orbit
-    #[arg(value_name = "TARGET", required = true)]
-    targets: Vec<String>,
+    linking: Linking,
 
     #[command(flatten)]
     change: Change,
 }
 
-/// What all changes of targets share.
-#[derive(Debug, clap::Args)]
-struct Change {
-    #[command(flatten)]
-    place: Place,
-
-    /// How long the targets metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    targets_expires: Validity,
-
-    /// How long the snapshot metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    snapshot_expires: Validity,
-
-    /// How long the timestamp metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "14d")]
-    timestamp_expires: Validity,
+/// A target and where it came from.
+#[derive(Debug, Serialize)]
+struct Promoted {
+    from: String,
+    #[serde(flatten)]
+    published: Published,
 }
 
-impl Change {
-    fn validities(&self) -> Validities {
-        Validities {
-            targets: self.targets_expires,
-            snapshot: self.snapshot_expires,
-            timestamp: self.timestamp_expires,
-            ..Validities::default()
-        }
-    }
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Report {
+    promoted: Vec<Promoted>,
+    metadata: Documents,
 }
 
 /// Publishes targets of one channel in another.
@@ -80,7 +59,8 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         crate::tuf::name::check_component("channel", channel)
             .map_err(crate::agent::release::ReleaseError::from)?;
     }
-    let validities = args.change.validities();
+    let (json, validities) = (args.change.json, args.change.validities());
+    let copies = args.linking.copies();
     let selection = Selection {
         component: args.component,
         platform: args.platform,
@@ -88,36 +68,23 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         to: args.to,
         and_version_channels: args.and_version_channels,
     };
-    let mut repository = args.change.place.open(printer)?;
+    let mut repository = args.change.open(printer)?;
     let pairs = selection.pairs(&repository.trusted().targets().signed)?;
-    let mut signing = Signing {
-        ask: &mut Passphrases::new(surroundings, printer),
-        now: surroundings.now,
-        validities,
-    };
-    repository.promote(&pairs, &mut signing)?;
-    for (from, to) in pairs {
+    change::signing(surroundings, printer, validities, |signing| {
+        repository.promote(&pairs, copies, signing)
+    })?;
+    for (from, to) in &pairs {
         printer.note(format!("published {to} (from {from})"));
     }
-    Ok(())
-}
-
-/// Takes targets out of the repository.
-pub fn remove(
-    args: RemoveArgs,
-    surroundings: &Surroundings,
-    printer: &Printer,
-) -> Result<(), CliError> {
-    let validities = args.change.validities();
-    let mut repository = args.change.place.open(printer)?;
-    let mut signing = Signing {
-        ask: &mut Passphrases::new(surroundings, printer),
-        now: surroundings.now,
-        validities,
-    };
-    repository.remove(&args.targets, &mut signing)?;
-    for name in args.targets {
-        printer.note(format!("removed {name}"));
+    if json {
+        let published = Published::of(&repository, pairs.iter().map(|(_, to)| to));
+        let promoted = pairs.into_iter().zip(published);
+        let promoted = promoted.map(|((from, _), published)| Promoted { from, published });
+        let report = Report {
+            promoted: promoted.collect(),
+            metadata: Documents::of(repository.trusted()),
+        };
+        report::print(&report, printer)?;
     }
     Ok(())
 }

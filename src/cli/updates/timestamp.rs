@@ -1,8 +1,11 @@
 //! `updates timestamp`.
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use serde::Serialize;
+
+use super::report::{self, Documents};
+use super::{CliError, Place, Printer, Surroundings, change};
 use crate::tuf::metadata::Role;
-use crate::tuf::repository::{Signing, Validities};
+use crate::tuf::repository::Validities;
 use crate::tuf::time::Validity;
 
 /// What follows `timestamp`.
@@ -14,18 +17,27 @@ pub struct Args {
     /// How long the timestamp metadata are valid
     #[arg(long, value_name = "TIME", default_value = "14d")]
     timestamp_expires: Validity,
+
+    /// Print what was done as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Report {
+    metadata: Documents,
 }
 
 /// Signs and publishes.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let mut repository = args.place.open(printer)?;
-    repository.timestamp(&mut Signing {
-        ask: &mut Passphrases::new(surroundings, printer),
-        now: surroundings.now,
-        validities: Validities {
-            timestamp: args.timestamp_expires,
-            ..Validities::default()
-        },
+    let validities = Validities {
+        timestamp: args.timestamp_expires,
+        ..Validities::default()
+    };
+    change::signing(surroundings, printer, validities, |signing| {
+        repository.timestamp(signing)
     })?;
     let trusted = repository.trusted();
     printer.note(format!(
@@ -33,5 +45,9 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         trusted.version(Role::Timestamp),
         trusted.expires(Role::Timestamp)
     ));
+    if args.json {
+        let metadata = Documents::of(trusted);
+        report::print(&Report { metadata }, printer)?;
+    }
     Ok(())
 }

@@ -131,6 +131,7 @@ impl<'a> Folders<'a> {
 /// Finishes what was interrupted; says whether there was anything.
 pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     let created = create::recover(layout)?;
+    remove_tree(&layout.work().join("incoming"))?;
     let path = layout.work().join("commit.json");
     let text = crate::fs::read_limited(&path, LIMIT)
         .map_err(io_error(format!("read {}", path.display())))?;
@@ -167,10 +168,21 @@ fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
     for name in &commit.removals {
         let path = layout.published(name);
         crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
+        remove_empty_above(&path, &layout.published("targets"));
     }
     let path = layout.work().join("commit.json");
     crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
     remove_tree(&stage)
+}
+
+// Folders that a removal left empty; one that cannot go is in nobody's way.
+fn remove_empty_above(path: &Path, top: &Path) {
+    let above = path.ancestors().skip(1);
+    for folder in above.take_while(|folder| folder.starts_with(top) && *folder != top) {
+        if std::fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
 }
 
 // Where clients begin.

@@ -9,19 +9,25 @@
 //! with the lock, the files of a commit and its list of renames.
 
 mod commit;
+mod consistent;
 mod create;
 mod edit;
 mod memory;
+mod mirror;
+mod prune;
 mod rotate;
 mod stage;
 mod targets;
+mod unnamed;
 
 pub use create::{Created, create};
 pub use edit::{Signing, Validities};
 pub use memory::{Memory, Seen};
+pub use mirror::{Lacking, Mirrored};
+pub use prune::{Leftover, Pruned};
 pub use rotate::{Rotated, Rotation};
 pub use stage::Copies;
-pub use targets::NewTarget;
+pub use targets::{Adding, NewTarget};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -231,6 +237,9 @@ pub enum RepositoryError {
     /// A target that is listed and not there.
     #[error("the file of the target {0} is missing")]
     NoTargetFile(String),
+    /// A target whose file is another.
+    #[error("the file of the target {0} is not the one that was signed")]
+    OtherTargetFile(String),
     /// Nothing says which root is to be trusted.
     #[error("nothing here says which root to trust: {} does not exist", .0.display())]
     NoAnchor(PathBuf),

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -47,9 +47,11 @@ impl Copies {
 /// The names that a content gets, below the stage.
 pub(super) type Names<'a> = Box<dyn Fn(&Digests) -> Vec<String> + Send + Sync + 'a>;
 
-/// One file to copy: a source, and the names below the stage that depend on its digests.
+/// One file to stage: a source, and the names below the stage that depend on its digests.
 pub(super) struct Job<'a> {
     pub source: &'a Path,
+    /// Those of a source that is ours to move: it lies on the same disk, hashed already.
+    pub known: Option<&'a Digests>,
     pub names: Names<'a>,
 }
 
@@ -74,50 +76,19 @@ impl Stage<'_> {
         for job in jobs {
             check_source(job.source)?;
         }
-        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let queue = Mutex::new(jobs.iter().enumerate());
-        let done = Mutex::new((0..jobs.len()).map(|_| None).collect::<Vec<_>>());
         let (sender, receiver) = channel();
         let receiver = Mutex::new(receiver);
-        let work = |written: Sender<PathBuf>| {
-            loop {
-                let next = lock(&queue).next();
-                let Some((i, job)) = next else { return };
-                let staged = self.copy(i, job, &written);
-                if staged.is_err() {
-                    self.stop.store(true, Ordering::Relaxed);
-                    // Nothing further is begun.
-                    while lock(&queue).next().is_some() {}
-                }
-                if let Some(slot) = lock(&done).get_mut(i) {
-                    *slot = Some(staged);
-                }
-            }
-        };
-        let synced = std::thread::scope(|scope| {
+        let (staged, synced) = std::thread::scope(|scope| {
             let syncers: Vec<_> = (0..SYNCERS)
                 .map(|_| scope.spawn(following(|| sync_each(&receiver))))
                 .collect();
-            for _ in 1..threads.min(jobs.len()) {
-                let (sender, work) = (sender.clone(), &work);
-                scope.spawn(following(move || work(sender)));
-            }
-            work(sender);
-            let results: Vec<_> = syncers.into_iter().map(joined).collect();
-            results.into_iter().collect::<io::Result<()>>()
+            let staged = side_by_side(jobs, |i, job| self.stage(i, job, &sender));
+            drop(sender);
+            let synced: Vec<_> = syncers.into_iter().map(joined).collect();
+            (staged, synced.into_iter().collect::<io::Result<()>>())
         });
-        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // The first error, and not those of jobs that were stopped for it.
-        let (mut staged, mut stopped) = (Vec::with_capacity(jobs.len()), None);
-        for result in done.into_iter().flatten() {
-            match result {
-                Ok(one) => staged.push(one),
-                Err(RepositoryError::Stopped) => stopped = Some(RepositoryError::Stopped),
-                Err(error) => return Err(error),
-            }
-        }
+        let staged = staged?;
         synced.map_err(io_error("write the new targets"))?;
-        stopped.map_or(Ok(()), Err)?;
         self.sync_many(&staged)?;
         Ok(staged)
     }
@@ -129,46 +100,56 @@ impl Stage<'_> {
         crate::fs::sync_files(&files).map_err(io_error("write the new targets"))
     }
 
-    fn copy(
+    fn stage(
         &self,
         number: usize,
         job: &Job<'_>,
         written: &Sender<PathBuf>,
     ) -> Result<Staged, RepositoryError> {
-        let before = check_source(job.source)?;
         let first = self.folder.join(format!("source-{number}"));
-        let digests = self.copy_hashing(job.source, &first)?;
-        // By name: a file renamed over the old one is another file.
-        let after = check_source(job.source)?;
-        let identity = |m: &Metadata| (m.ino(), m.len(), m.mtime(), m.mtime_nsec());
-        if identity(&before) != identity(&after) || digests.length != before.len() {
-            return refuse(job.source, "it changed while it was read");
-        }
+        let digests = match job.known {
+            Some(known) => {
+                crate::fs::rename_unsynced(job.source, &first)
+                    .map_err(io_error(format!("write {}", first.display())))?;
+                known.clone()
+            }
+            None => self.copy_unchanging(job.source, &first)?,
+        };
         let files = (job.names)(&digests);
         let one_by_one = files.len() <= ONE_BY_ONE;
-        let mut first = Some(first);
+        let mut moved: Option<PathBuf> = None;
         for name in &files {
             let path = self.folder.join(name);
             make_parents(&path)?;
-            let written_as = match first.take() {
-                Some(first) => {
+            match &moved {
+                None => {
                     crate::fs::rename_unsynced(&first, &path)
                         .map_err(io_error(format!("write {}", path.display())))?;
-                    path
+                    moved = Some(path.clone());
                 }
-                None => {
+                Some(first) => {
                     self.check_stop()?;
-                    let first = files.first().map(|first| self.folder.join(first));
-                    self.copies.copy(&first.unwrap_or_default(), &path)?;
-                    path
+                    self.copies.copy(first, &path)?;
                 }
-            };
+            }
             if one_by_one {
                 // Nobody listens only after an error, which is reported.
-                let _ = written.send(written_as);
+                let _ = written.send(path);
             }
         }
         Ok(Staged { digests, files })
+    }
+
+    fn copy_unchanging(&self, source: &Path, to: &Path) -> Result<Digests, RepositoryError> {
+        let before = check_source(source)?;
+        let digests = self.copy_hashing(source, to)?;
+        // By name: a file renamed over the old one is another file.
+        let after = check_source(source)?;
+        let identity = |m: &Metadata| (m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+        match identity(&before) == identity(&after) && digests.length == before.len() {
+            true => Ok(digests),
+            false => refuse(source, "it changed while it was read"),
+        }
     }
 
     fn check_stop(&self) -> Result<(), RepositoryError> {
@@ -201,6 +182,47 @@ impl Stage<'_> {
         crate::fs::step(Step::Write, target).map_err(io_error(writing()))?;
         Ok(hasher.finish())
     }
+}
+
+/// Does `work` on each item, several at once; results in their order, or the first error.
+pub(super) fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(usize, &T) -> Result<R, RepositoryError> + Sync,
+) -> Result<Vec<R>, RepositoryError> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(i) else {
+                return done;
+            };
+            let result = work(i, item);
+            if result.is_err() {
+                // Nothing further is begun.
+                next.store(items.len(), Ordering::Relaxed);
+            }
+            done.push((i, result));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others = 1..threads.min(items.len());
+        let others: Vec<_> = others.map(|_| scope.spawn(following(run))).collect();
+        let mut done = run();
+        done.extend(others.into_iter().flat_map(joined));
+        done
+    });
+    done.sort_unstable_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Digests of files as they lie there, several at once.
+pub(super) fn hash_all(paths: &[PathBuf]) -> Result<Vec<Digests>, RepositoryError> {
+    side_by_side(paths, |_, path| {
+        let digests = File::open(path).and_then(|mut file| Digests::read(&mut file));
+        digests.map_err(io_error(format!("read {}", path.display())))
+    })
 }
 
 fn sync_each(written: &Mutex<Receiver<PathBuf>>) -> io::Result<()> {

@@ -2,19 +2,21 @@
 //!
 //! Adding copies files in, each read once, while keys are unlocked. Promoting gives a target a
 //! further name: its entry is copied with the hashes that were signed, its file by the kernel
-//! inside the repository. Removing takes entries out; the files go after the metadata that
-//! named them.
+//! inside the repository. Removing takes entries out. With consistent snapshots the files of
+//! what is no longer listed stay for clients that are on their way, until `prune`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 
 use super::edit::{Change, Keys, Signing};
 use super::stage::{self, Copies, Job, Stage, Staged};
-use super::{Repository, RepositoryError, commit};
+use super::unnamed::Unnamed;
+use super::{Repository, RepositoryError, commit, io_error};
 use crate::fs::{following, joined};
 use crate::tuf::client::target_paths;
 use crate::tuf::hashes::{Digests, Hashes};
@@ -25,10 +27,21 @@ use crate::tuf::metadata::{Role, Signed, TargetFile, Targets};
 pub struct NewTarget {
     /// The file.
     pub source: PathBuf,
+    /// What it is known to hold, if it is ours to move: see [`Repository::incoming`].
+    pub known: Option<Digests>,
     /// Names in the repository.
     pub names: Vec<String>,
     /// Data of the application.
     pub custom: Option<Value>,
+}
+
+/// How files are added, and what else is done in the same change.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Adding {
+    /// How a content gets its second name.
+    pub copies: Copies,
+    /// Entries without a sha256 or sha512 get it, from their files.
+    pub rehash: bool,
 }
 
 /// The keys that sign when targets change.
@@ -39,74 +52,179 @@ pub(super) struct TargetsKeys {
 }
 
 impl Repository {
-    /// Adds files; signs targets, snapshot and timestamp.
+    /// Adds files; signs targets, snapshot and timestamp. Gives back the names whose entries
+    /// were completed.
     pub fn add(
         &mut self,
         new: &[NewTarget],
+        adding: Adding,
         signing: &mut Signing<'_>,
-    ) -> Result<(), RepositoryError> {
+    ) -> Result<Vec<String>, RepositoryError> {
         self.check_names(new.iter().flat_map(|new| &new.names))?;
+        let mut targets = self.base.targets().signed.clone();
+        let incomplete = match adding.rehash {
+            true => self.incomplete(new)?,
+            false => Vec::new(),
+        };
+        if new.is_empty() && incomplete.is_empty() {
+            return Ok(Vec::new());
+        }
         let folder = commit::clear_stage(&self.layout)?;
-        let (keys, staged) = match self.keys_and_files(new, &folder, signing) {
+        let prepared = self.prepare(new, adding.copies, &folder, &incomplete, signing);
+        let (keys, files) = match prepared.and_then(|prepared| {
+            let files = self.list(&mut targets, new, &incomplete, prepared.files)?;
+            Ok((prepared.keys, files))
+        }) {
             Ok(done) => done,
             Err(error) => {
                 commit::remove_tree(&folder)?;
                 return Err(error);
             }
         };
-        let mut targets = self.base.targets().signed.clone();
-        for (new, staged) in new.iter().zip(&staged) {
-            list(&mut targets, new, staged);
-        }
-        let files = staged.into_iter().flat_map(|staged| staged.files);
-        self.commit_targets(targets, &keys, files.collect(), Vec::new(), signing)
+        self.commit_targets(targets, &keys, files, Vec::new(), signing)?;
+        Ok(incomplete.into_iter().map(|(name, _)| name).collect())
     }
 
     // Files are copied while passphrases are asked for and keys unlocked.
-    fn keys_and_files(
+    fn prepare(
         &self,
         new: &[NewTarget],
-        folder: &std::path::Path,
+        copies: Copies,
+        folder: &Path,
+        incomplete: &[(String, PathBuf)],
         signing: &mut Signing<'_>,
-    ) -> Result<(TargetsKeys, Vec<Staged>), RepositoryError> {
+    ) -> Result<Prepared, RepositoryError> {
         let stop = AtomicBool::new(false);
         let stage = Stage {
             folder,
-            copies: Copies::Separate,
+            copies,
             stop: &stop,
         };
-        let consistent = self.consistent();
-        let jobs: Vec<_> = new.iter().map(|new| job(new, consistent)).collect();
-        let (keys, staged) = std::thread::scope(|scope| {
-            let staging = scope.spawn(following(|| stage.copy_all(&jobs)));
+        let (groups, jobs) = self.jobs(new);
+        let paths: Vec<_> = incomplete.iter().map(|(_, path)| path.clone()).collect();
+        let (keys, files) = std::thread::scope(|scope| {
+            let work = || -> Result<Files, RepositoryError> {
+                Ok(Files {
+                    groups,
+                    staged: stage.copy_all(&jobs)?,
+                    hashed: stage::hash_all(&paths)?,
+                })
+            };
+            let staging = scope.spawn(following(work));
             let keys = self.targets_keys(signing);
             stop.fetch_or(keys.is_err(), Ordering::Relaxed);
             (keys, joined(staging))
         });
-        Ok((keys?, staged?))
+        Ok(Prepared {
+            keys: keys?,
+            files: files?,
+        })
+    }
+
+    // One job for each file, however often it is given; which job is each target's.
+    fn jobs<'a>(&self, new: &'a [NewTarget]) -> (Vec<usize>, Vec<Job<'a>>) {
+        let mut seen: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+        let mut sources: Vec<(&NewTarget, Vec<&'a String>)> = Vec::new();
+        let mut groups = Vec::new();
+        for new in new {
+            let metadata = std::fs::metadata(&new.source);
+            let identity = metadata.ok().map(|m| (m.dev(), m.ino()));
+            let next = sources.len();
+            let group = identity.map_or(next, |identity| *seen.entry(identity).or_insert(next));
+            match sources.get_mut(group) {
+                Some((_, names)) => names.extend(&new.names),
+                None => sources.push((new, new.names.iter().collect())),
+            }
+            groups.push(group);
+        }
+        let consistent = self.consistent();
+        let jobs = sources.into_iter().map(|(new, names)| Job {
+            source: &new.source,
+            known: new.known.as_ref(),
+            names: Box::new(move |digests| {
+                let file = target_file(digests, None);
+                let names = names.iter();
+                names
+                    .flat_map(|name| places(name, &file, consistent))
+                    .collect()
+            }),
+        });
+        (groups, jobs.collect())
+    }
+
+    // Entries of new files, and of old ones that were hashed anew; the files to publish.
+    fn list(
+        &self,
+        targets: &mut Targets,
+        new: &[NewTarget],
+        incomplete: &[(String, PathBuf)],
+        files: Files,
+    ) -> Result<Vec<String>, RepositoryError> {
+        let stage = self.layout.work().join("stage");
+        for (new, group) in new.iter().zip(files.groups) {
+            let Some(staged) = files.staged.get(group) else {
+                continue;
+            };
+            for name in &new.names {
+                let file = target_file(&staged.digests, new.custom.clone());
+                targets.targets.insert(name.clone(), file);
+            }
+        }
+        let mut published: Vec<String> = files.staged.into_iter().flat_map(|s| s.files).collect();
+        let mut copied = Vec::new();
+        for ((name, path), digests) in incomplete.iter().zip(files.hashed) {
+            let Some(target) = targets.targets.get_mut(name) else {
+                continue;
+            };
+            check_content(name, target, &digests)?;
+            target.hashes.complete(&digests);
+            for place in places(name, target, self.consistent()) {
+                if !self.layout.published(&place).exists() {
+                    let to = stage.join(&place);
+                    stage::make_parents(&to)?;
+                    Copies::Separate.copy(path, &to)?;
+                    copied.push(to);
+                    published.push(place);
+                }
+            }
+        }
+        crate::fs::sync_files(&copied).map_err(io_error("write the targets"))?;
+        Ok(published)
+    }
+
+    // Listed targets that lack a hash and are not replaced, with their files.
+    fn incomplete(&self, new: &[NewTarget]) -> Result<Vec<(String, PathBuf)>, RepositoryError> {
+        let replaced = |name: &String| new.iter().any(|new| new.names.contains(name));
+        let listed = self.base.targets().signed.targets.iter();
+        let incomplete = listed
+            .filter(|(name, target)| target.hashes.known().count() < 2 && !replaced(name))
+            .map(|(name, target)| Ok((name.clone(), self.file_of(name, target)?)));
+        incomplete.collect()
     }
 
     /// Lists targets under further names, each `(from, to)`.
     pub fn promote(
         &mut self,
         pairs: &[(String, String)],
+        copies: Copies,
         signing: &mut Signing<'_>,
     ) -> Result<(), RepositoryError> {
         self.check_names(pairs.iter().map(|(_, to)| to))?;
         let keys = self.targets_keys(signing)?;
         let mut targets = self.base.targets().signed.clone();
-        let mut copies: BTreeMap<String, (PathBuf, u64)> = BTreeMap::new();
+        let mut sources: BTreeMap<String, (PathBuf, u64)> = BTreeMap::new();
         for (from, to) in pairs {
             let target = self.listed(from)?.clone();
-            for (to, source) in self.copies(from, to, &target)? {
-                copies.insert(to, (source, target.length));
+            let source = self.file_of(from, &target)?;
+            for place in places(to, &target, self.consistent()) {
+                sources.insert(place, (source.clone(), target.length));
             }
             targets.targets.insert(to.clone(), target);
         }
         let stage = commit::clear_stage(&self.layout)?;
         let mut files = Vec::new();
-        for (to, (source, length)) in copies {
-            let copied = copy(&source, length, &stage.join(&to));
+        for (to, (source, length)) in sources {
+            let copied = copy(&source, length, copies, &stage.join(&to));
             if let Err(error) = copied {
                 commit::remove_tree(&stage)?;
                 return Err(error);
@@ -114,7 +232,7 @@ impl Repository {
             files.push(to);
         }
         let paths: Vec<_> = files.iter().map(|file| stage.join(file)).collect();
-        crate::fs::sync_files(&paths).map_err(super::io_error("write the targets"))?;
+        crate::fs::sync_files(&paths).map_err(io_error("write the targets"))?;
         self.commit_targets(targets, &keys, files, Vec::new(), signing)
     }
 
@@ -127,10 +245,12 @@ impl Repository {
         let mut targets = self.base.targets().signed.clone();
         let mut removals = Vec::new();
         for name in names {
-            let target = self.listed(name)?.clone();
+            self.listed(name)?;
             targets.targets.remove(name);
-            let paths = target_paths(name, &target, self.consistent());
-            removals.extend(paths.into_iter().map(|path| format!("targets/{path}")));
+            // Where names have no hashes, whoever asks for it would not find it listed either.
+            if !self.consistent() {
+                removals.push(format!("targets/{name}"));
+            }
         }
         let keys = self.targets_keys(signing)?;
         commit::clear_stage(&self.layout)?;
@@ -142,25 +262,21 @@ impl Repository {
         found.ok_or_else(|| RepositoryError::NoTarget(name.to_owned()))
     }
 
-    fn consistent(&self) -> bool {
+    pub(super) fn consistent(&self) -> bool {
         self.base.root().signed.consistent_snapshot
     }
 
-    // The files that a target has under its new name, and where their bytes are.
-    fn copies(
+    /// Where a listed target's bytes are.
+    pub(super) fn file_of(
         &self,
-        from: &str,
-        to: &str,
+        name: &str,
         target: &TargetFile,
-    ) -> Result<Vec<(String, PathBuf)>, RepositoryError> {
-        let place = |path: String| format!("targets/{path}");
-        let source = target_paths(from, target, self.consistent())
+    ) -> Result<PathBuf, RepositoryError> {
+        let found = places(name, target, self.consistent())
             .into_iter()
-            .map(|path| self.layout.published(&place(path)))
+            .map(|place| self.layout.published(&place))
             .find(|path| path.is_file());
-        let source = source.ok_or_else(|| RepositoryError::NoTargetFile(from.to_owned()))?;
-        let names = target_paths(to, target, self.consistent()).into_iter();
-        Ok(names.map(|path| (place(path), source.clone())).collect())
+        found.ok_or_else(|| RepositoryError::NoTargetFile(name.to_owned()))
     }
 
     pub(super) fn targets_keys(
@@ -186,6 +302,10 @@ impl Repository {
         removals: Vec<String>,
         signing: &Signing<'_>,
     ) -> Result<(), RepositoryError> {
+        let mut before = named(&self.base.targets().signed, self.consistent());
+        before.retain(|file| !removals.contains(file));
+        let after = named(&targets, self.consistent());
+        Unnamed::update(&self.layout, &before, &after, signing.now)?;
         self.head(&mut targets, signing)?;
         let targets: Signed<Targets> = keys.targets.sign(&targets)?;
         let snapshot = self.plan_snapshot(Some(&targets), signing)?;
@@ -202,14 +322,53 @@ impl Repository {
     }
 }
 
-// The hashes stay those that were signed; a file of another length cannot be theirs.
-fn copy(
-    source: &std::path::Path,
-    length: u64,
-    target: &std::path::Path,
+// What signing a change of targets needs.
+struct Prepared {
+    keys: TargetsKeys,
+    files: Files,
+}
+
+struct Files {
+    /// The place in `staged` of each new target.
+    groups: Vec<usize>,
+    staged: Vec<Staged>,
+    /// Digests of the files of incomplete entries.
+    hashed: Vec<Digests>,
+}
+
+/// The files that a target is published as, relative to `repository/`: where clients look for
+/// it, and under its plain name for all else.
+pub(super) fn places(name: &str, target: &TargetFile, consistent: bool) -> Vec<String> {
+    let mut paths = target_paths(name, target, consistent);
+    if consistent {
+        paths.push(name.to_owned());
+    }
+    paths.iter().map(|path| format!("targets/{path}")).collect()
+}
+
+/// All files that a targets document names.
+pub(super) fn named(targets: &Targets, consistent: bool) -> BTreeSet<String> {
+    let all = targets.targets.iter();
+    all.flat_map(|(name, target)| places(name, target, consistent))
+        .collect()
+}
+
+// A published file is still the one that was signed.
+pub(super) fn check_content(
+    name: &str,
+    target: &TargetFile,
+    found: &Digests,
 ) -> Result<(), RepositoryError> {
+    match target.length == found.length && target.hashes.verify(found).is_ok() {
+        true => Ok(()),
+        false => Err(RepositoryError::OtherTargetFile(name.to_owned())),
+    }
+}
+
+// The hashes stay those that were signed; a file of another length cannot be theirs.
+fn copy(source: &Path, length: u64, copies: Copies, target: &Path) -> Result<(), RepositoryError> {
     let found = File::open(source).and_then(|file| file.metadata());
-    let found = found.map_err(super::io_error(format!("read {}", source.display())))?;
+    let found = found.map_err(io_error(format!("read {}", source.display())))?;
     if found.len() != length {
         return Err(RepositoryError::Source {
             path: source.to_owned(),
@@ -217,21 +376,7 @@ fn copy(
         });
     }
     stage::make_parents(target)?;
-    Copies::Separate.copy(source, target)
-}
-
-fn job(new: &NewTarget, consistent: bool) -> Job<'_> {
-    Job {
-        source: &new.source,
-        names: Box::new(move |digests| {
-            let file = target_file(digests, None);
-            let names = new.names.iter();
-            names
-                .flat_map(|name| target_paths(name, &file, consistent))
-                .map(|path| format!("targets/{path}"))
-                .collect()
-        }),
-    }
+    copies.copy(source, target)
 }
 
 fn target_file(digests: &Digests, custom: Option<Value>) -> TargetFile {
@@ -240,12 +385,5 @@ fn target_file(digests: &Digests, custom: Option<Value>) -> TargetFile {
         hashes: Hashes::from_digests(digests),
         custom,
         extra: Map::new(),
-    }
-}
-
-fn list(targets: &mut Targets, new: &NewTarget, staged: &Staged) {
-    for name in &new.names {
-        let file = target_file(&staged.digests, new.custom.clone());
-        targets.targets.insert(name.clone(), file);
     }
 }

@@ -1,6 +1,7 @@
 //! A change that breaks off at any step: whoever opens the repository next finds it done or
 //! not begun, and a client never trusts anything else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -95,8 +96,11 @@ impl Scene {
                 .map(|c| format!("orbit/linux/{c}/orbit"))
                 .into(),
             custom: None,
+            known: None,
         };
-        repository.add(&[new], &mut signing(&mut Tester))
+        repository
+            .add(&[new], Adding::default(), &mut signing(&mut Tester))
+            .map(drop)
     }
 
     fn rotate(&self) -> Result<(), RepositoryError> {
@@ -220,6 +224,231 @@ fn a_compromise_breaks_off() {
     breaks_off_at_every_step(&Scene::new("plaintext-keys"), edit, None, true, 5);
 }
 
+/// Every file below `repository/`, with what it holds.
+fn published(scene: &Scene) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![scene.layout().repository()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(files.insert(path.clone(), std::fs::read(path).unwrap())),
+            }
+        }
+    }
+    let top = scene.layout().repository();
+    let files = files.into_iter();
+    files
+        .map(|(path, bytes)| (path.strip_prefix(&top).unwrap().to_owned(), bytes))
+        .collect()
+}
+
+/// As [`breaks_off_at_every_step`], for changes of any kind: afterwards all that is published
+/// is as before or as after, byte by byte.
+fn is_whole_or_not(original: &Scene, edit: Edit, may_fail_between: bool, stride: usize) {
+    let whole = Scene::from(original.layout().path());
+    let before = published(&whole);
+    let (_, stable) = whole.client().unwrap();
+    edit(&whole).unwrap();
+    let after = published(&whole);
+    assert_ne!(before, after);
+    let mut outcomes = [0; 3];
+    for broken in (0..).step_by(stride) {
+        let scene = Scene::from(original.layout().path());
+        scene.client().unwrap();
+        let count = AtomicUsize::new(0);
+        crate::fs::set_hook(Some(Box::new(move |_, _| {
+            match count.fetch_add(1, Ordering::Relaxed) >= broken {
+                true => Err(io::Error::other("broken off")),
+                false => Ok(()),
+            }
+        })));
+        let done = edit(&scene).is_ok();
+        crate::fs::set_hook(None);
+        match scene.client() {
+            Ok((_, got)) => assert_eq!(got, stable, "step {broken}"),
+            Err(error) => assert!(may_fail_between, "step {broken}: {error:?}"),
+        }
+        let (_, opened) = Repository::open(scene.layout(), || ()).unwrap();
+        let now = published(&scene);
+        assert!(now == before || now == after, "step {broken}: a mixture");
+        assert_eq!(scene.client().unwrap().1, stable, "step {broken}");
+        let work = scene.layout().work();
+        for left in ["stage", "commit.json", "incoming"] {
+            assert!(!work.join(left).exists(), "step {broken}: {left}");
+        }
+        outcomes[usize::from(now == after) + usize::from(done)] += 1;
+        if done {
+            assert_eq!(now, after);
+            assert!(!opened.recovered);
+            break;
+        }
+    }
+    let seen = outcomes[0] > 1 && outcomes[1] > 0 && outcomes[2] == 1;
+    assert!(seen, "{outcomes:?}");
+}
+
+fn changed(
+    scene: &Scene,
+    change: impl FnOnce(&mut Repository, &mut Signing<'_>) -> Result<(), RepositoryError>,
+) -> Result<(), RepositoryError> {
+    let (mut repository, _) = Repository::open(scene.layout(), || ())?;
+    change(&mut repository, &mut signing(&mut Tester))
+}
+
+fn promote(scene: &Scene) -> Result<(), RepositoryError> {
+    let pair = |to: &str| {
+        let name = |channel| format!("orbit/linux/{channel}/orbit");
+        (name("stable"), name(to))
+    };
+    changed(scene, |repository, signing| {
+        repository.promote(&[pair("edge"), pair("1.0.0")], Copies::Separate, signing)
+    })
+}
+
+#[test]
+fn a_promotion_breaks_off() {
+    is_whole_or_not(&Scene::new("plaintext-keys"), promote, true, 2);
+    is_whole_or_not(&Scene::unsealed("consistent-snapshot"), promote, false, 3);
+}
+
+#[test]
+fn a_removal_breaks_off() {
+    let remove: Edit = |scene| {
+        changed(scene, |repository, signing| {
+            repository.remove(&["orbit/linux/edge/orbit".to_owned()], signing)
+        })
+    };
+    for (fixture, may_fail) in [("plaintext-keys", true), ("consistent-snapshot", false)] {
+        let scene = Scene::unsealed(fixture);
+        promote(&scene).unwrap();
+        is_whole_or_not(&scene, remove, may_fail, 3);
+    }
+}
+
+#[test]
+fn a_rehash_breaks_off() {
+    let rehash: Edit = |scene| {
+        changed(scene, |repository, signing| {
+            let adding = Adding {
+                rehash: true,
+                ..Adding::default()
+            };
+            let done = repository.add(&[], adding, signing)?;
+            assert_eq!(done, ["orbit/linux/stable/orbit"]);
+            Ok(())
+        })
+    };
+    is_whole_or_not(&Scene::new("plaintext-keys"), rehash, true, 2);
+    is_whole_or_not(&Scene::unsealed("consistent-snapshot"), rehash, false, 2);
+}
+
+#[test]
+fn the_switch_to_consistent_snapshots_breaks_off() {
+    let switch: Edit = |scene| {
+        changed(scene, |repository, signing| {
+            assert!(repository.make_consistent(Copies::Separate, signing)?);
+            Ok(())
+        })
+    };
+    // Not even between two renames does a client fail.
+    is_whole_or_not(&Scene::new("plaintext-keys"), switch, false, 1);
+}
+
+#[test]
+fn a_pruning_breaks_off() {
+    let prune: Edit = |scene| {
+        changed(scene, |repository, _| {
+            let pruned = repository.prune(Instant::MAX, false)?;
+            assert!(!pruned.removed.is_empty());
+            Ok(())
+        })
+    };
+    for fixture in ["plaintext-keys", "consistent-snapshot"] {
+        let scene = Scene::unsealed(fixture);
+        let targets = scene.layout().repository().join("targets");
+        std::fs::create_dir_all(targets.join("old/folder")).unwrap();
+        std::fs::write(targets.join("old/folder/file"), "nobody's").unwrap();
+        std::fs::write(targets.join("orbit/linux/stable/other"), "nobody's").unwrap();
+        is_whole_or_not(&scene, prune, false, 1);
+    }
+}
+
+#[test]
+fn a_mirroring_breaks_off() {
+    let mirror: Edit = |scene| {
+        let (mut repository, _) = Repository::open(scene.layout(), || ())?;
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/go-tuf");
+        let upstream = fixtures.join("fleetctl-style/repository");
+        let anchor = std::fs::read(upstream.join("1.root.json")).unwrap();
+        let state = repository.layout().upstream(&anchor, "upstream");
+        let store = Box::new(Disk::new(upstream).unwrap());
+        let mut client = Client::new(store, anchor, Some(state), Options::default());
+        let failed = |_| RepositoryError::Stopped;
+        let there = client.refresh(now()).map_err(failed)?.clone();
+        let wanted = |name: &str| name.starts_with("osqueryd/linux/");
+        let mirrored = repository.compare(&there.targets().signed, wanted);
+        assert_eq!(mirrored.lacking.len(), 1, "one content under four names");
+        let new = repository.fetch(&client, &mirrored.lacking)?;
+        let new = new.map_err(failed)?;
+        repository
+            .add(&new, Adding::default(), &mut signing(&mut Tester))
+            .map(drop)
+    };
+    is_whole_or_not(&Scene::new("plaintext-keys"), mirror, true, 2);
+}
+
+#[test]
+fn pruning_waits() {
+    let scene = Scene::unsealed("consistent-snapshot");
+    let old = scene.layout().repository();
+    let add = |scene: &Scene| scene.add().unwrap();
+    add(&scene);
+    let (mut repository, _) = Repository::open(scene.layout(), || ()).unwrap();
+    // Replaced just now: the old content under its hash, and the numbered documents.
+    let files = |found: &[Leftover]| {
+        let names = found.iter().map(|file| match file.file.rsplit_once('/') {
+            Some((_, last)) => last.split_at(last.len() - 6).1.to_owned(),
+            None => file.file.clone(),
+        });
+        names.collect::<Vec<_>>()
+    };
+    let expected = ["1.snapshot.json", "1.targets.json", ".orbit"];
+    // The clock of the change stands in 2027, that of the files does not.
+    let early = repository
+        .prune(now() - jiff::SignedDuration::from_secs(1), true)
+        .unwrap();
+    assert_eq!(files(&early.waiting), [".orbit"]);
+    let late = repository.prune(now(), true).unwrap();
+    assert_eq!(files(&late.removed), expected);
+    assert!(old.join("1.targets.json").exists(), "a dry run");
+    assert_eq!(repository.prune(now(), false).unwrap(), late);
+    assert!(!old.join("1.targets.json").exists());
+    assert_eq!(repository.prune(now(), false).unwrap(), Pruned::default());
+    drop(repository);
+    assert_eq!(scene.client().unwrap(), (2, "new program".to_owned()));
+}
+
+#[test]
+fn what_is_named_again_is_unnamed_anew() {
+    let layout = Layout::new(tempfile::tempdir().unwrap().path());
+    crate::fs::create_folders(&layout.work(), 0o755).unwrap();
+    let files = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let (with, without) = (files(&["a", "b"]), files(&["b"]));
+    let at = |seconds| Instant::from_second(seconds).unwrap();
+    let since = || unnamed::Unnamed::read(&layout).unwrap().since("a", at(9));
+    unnamed::Unnamed::update(&layout, &with, &without, at(1)).unwrap();
+    assert_eq!(since(), at(1));
+    unnamed::Unnamed::update(&layout, &without, &without, at(2)).unwrap();
+    assert_eq!(since(), at(1));
+    // Noted, and then the change failed; it is the next change that counts.
+    unnamed::Unnamed::update(&layout, &with, &without, at(3)).unwrap();
+    assert_eq!(since(), at(3));
+    unnamed::Unnamed::update(&layout, &without, &with, at(4)).unwrap();
+    assert_eq!(since(), at(9));
+}
+
 #[test]
 fn a_changing_source_is_refused() {
     let scene = Scene::new("plaintext-keys");
@@ -250,9 +479,10 @@ fn timestamps_beyond_what_agents_read() {
         source: scene.folder.path().join("new"),
         names: vec!["orbit/linux/x/orbit".into()],
         custom: Some("x".repeat(TARGETS_LIMIT as usize).into()),
+        known: None,
     };
     let error = repository
-        .add(&[new], &mut signing(&mut Tester))
+        .add(&[new], Adding::default(), &mut signing(&mut Tester))
         .unwrap_err();
     assert!(
         matches!(error, RepositoryError::TooLarge { ref document, .. } if document == "targets.json")

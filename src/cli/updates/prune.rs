@@ -1,0 +1,115 @@
+//! `updates prune`: files that no metadata name any more.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::report;
+use super::{CliError, Place, Printer, Surroundings};
+use crate::tuf::repository::Leftover;
+use crate::tuf::time::{Validity, ValidityError};
+
+/// What follows `prune`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// Leave what was named within this time, such as 7d or 12h: a client or a cache may still
+    /// ask for it; 0 leaves nothing
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    grace: Grace,
+
+    /// Only say what would be deleted
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what was done as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long unnamed files stay: a time, or 0.
+#[derive(Clone, Copy, Debug)]
+struct Grace(Option<Validity>);
+
+impl FromStr for Grace {
+    type Err = ValidityError;
+
+    fn from_str(text: &str) -> Result<Self, ValidityError> {
+        match text {
+            "0" => Ok(Self(None)),
+            text => text.parse().map(|time| Self(Some(time))),
+        }
+    }
+}
+
+/// A file of the report.
+#[derive(Debug, Serialize)]
+struct Row {
+    file: String,
+    bytes: u64,
+    unnamed_since: String,
+}
+
+impl Row {
+    fn all(files: Vec<Leftover>) -> Vec<Self> {
+        let rows = files.into_iter().map(|file| Self {
+            file: file.file,
+            bytes: file.bytes,
+            unnamed_since: file.since.to_string(),
+        });
+        rows.collect()
+    }
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Report {
+    dry_run: bool,
+    bytes: u64,
+    removed: Vec<Row>,
+    waiting: Vec<Row>,
+}
+
+/// Deletes the files, or says which.
+pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let limit = before(surroundings.now, args.grace)?;
+    let mut repository = args.place.open(printer)?;
+    let pruned = repository.prune(limit, args.dry_run)?;
+    let verb = match args.dry_run {
+        true => "would delete",
+        false => "deleted",
+    };
+    for file in &pruned.removed {
+        printer.note(format!("{verb} {} ({} bytes)", file.file, file.bytes));
+    }
+    if let (Some(grace), 1..) = (args.grace.0, pruned.waiting.len()) {
+        let many = pruned.waiting.len();
+        printer.note(format!(
+            "{many} more are not named any more, but not for {grace} yet"
+        ));
+    }
+    if args.json {
+        let report = Report {
+            dry_run: args.dry_run,
+            bytes: pruned.removed.iter().map(|file| file.bytes).sum(),
+            removed: Row::all(pruned.removed),
+            waiting: Row::all(pruned.waiting),
+        };
+        report::print(&report, printer)?;
+    }
+    Ok(())
+}
+
+// `grace` before now.
+fn before(now: Timestamp, grace: Grace) -> Result<Timestamp, CliError> {
+    let Some(grace) = grace.0 else {
+        return Ok(now);
+    };
+    let end = grace.from(now).map_err(std::io::Error::other)?;
+    let length = end.at().duration_since(now);
+    let limit = now.checked_sub(length).map_err(std::io::Error::other)?;
+    Ok(limit)
+}
