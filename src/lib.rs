@@ -19,12 +19,14 @@
 //! - [`package`]: one room per format, behind one trait.
 //! - [`inspect`]: what is inside a finished installer, and how two differ.
 //! - [`provenance`]: checksums, bill of materials and statement of a finished installer.
+//! - [`doctor`]: what will go wrong with a repository and its installers.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
 pub mod agent;
 pub mod apple;
 pub mod cli;
 pub mod compress;
+pub mod doctor;
 pub mod fs;
 pub mod hint;
 pub mod inspect;

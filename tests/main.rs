@@ -16,6 +16,7 @@ mod bad_input;
 mod broken_repositories;
 mod conformance;
 mod deb;
+mod doctor;
 mod documents;
 mod foreign_packages;
 mod guides;
@@ -54,6 +55,7 @@ fn main() -> std::process::ExitCode {
         broken_repositories::trials(),
         conformance::trials(),
         deb::trials(),
+        doctor::trials(),
         documents::trials(),
         foreign_packages::trials(),
         guides::trials(),

@@ -9,6 +9,7 @@ mod printer;
 mod surroundings;
 
 pub mod completions;
+pub mod doctor;
 pub mod inspect;
 pub mod man;
 pub mod package;
@@ -51,6 +52,8 @@ enum Command {
     Quickstart(quickstart::Args),
     /// Show what is inside an installer, or how two differ
     Inspect(inspect::Args),
+    /// Tell what will go wrong with a repository and its installers
+    Doctor(doctor::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Write the manual pages
@@ -80,6 +83,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Package(args) => package::run(*args, &surroundings, &printer),
         Command::Quickstart(args) => quickstart::run(args, &surroundings, &printer),
         Command::Inspect(args) => inspect::run(args, &surroundings, &printer),
+        Command::Doctor(args) => doctor::run(args, &surroundings, &printer),
         Command::Completions(args) => completions::run(&args, definitions(), &printer),
         Command::Man(args) => man::run(&args, definitions(), &printer),
     };

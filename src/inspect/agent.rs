@@ -43,6 +43,9 @@ pub struct Agent {
     pub components: Vec<Component>,
     /// The packaged metadata, when they can be read.
     pub trust: Option<Trust>,
+    /// The trust anchor as it lies there.
+    #[serde(skip)]
+    pub anchor: Option<Vec<u8>>,
 }
 
 /// The enroll secret.
@@ -60,6 +63,11 @@ impl Secret {
     /// Puts it where it is shown.
     pub fn reveal(&mut self) {
         self.value = self.hidden.as_ref().map(|secret| secret.to_string());
+    }
+
+    /// How many characters it has, when there is one.
+    pub fn length(&self) -> Option<usize> {
+        self.hidden.as_ref().map(|secret| secret.chars().count())
     }
 
     /// Whether two are the same, without showing them.
@@ -228,6 +236,7 @@ impl Gathered {
                 hidden: secret,
             },
             components: self.components(documents.as_ref().and_then(|d| d.targets.as_ref())),
+            anchor: documents.as_ref().map(|documents| documents.anchor.clone()),
             trust: documents.map(|documents| documents.trust),
             variables,
         })
@@ -335,6 +344,7 @@ fn small(found: &Found, contents: &mut dyn Read) -> io::Result<Option<Zeroizing<
 }
 
 struct Documents {
+    anchor: Vec<u8>,
     trust: Trust,
     targets: Option<Targets>,
 }
@@ -359,7 +369,9 @@ fn parse(text: &str) -> Option<Documents> {
     let timestamp = document::<Timestamp>(&documents, "timestamp.json");
     let snapshot = document::<Snapshot>(&documents, "snapshot.json");
     let (targets, listing) = document::<Targets>(&documents, "targets.json").unzip();
+    let anchor = documents.get("root.json")?.get().as_bytes().to_vec();
     Some(Documents {
+        anchor,
         trust: Trust {
             root,
             timestamp: timestamp.map(|(_, facts)| facts),

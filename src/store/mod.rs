@@ -127,6 +127,20 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether certificates or TLS stood in the way.
+    pub fn is_tls(&self) -> bool {
+        let Self::Transport { source, .. } = self else {
+            return matches!(self, Self::Tls(_));
+        };
+        match source.downcast_ref::<ureq::Error>() {
+            Some(ureq::Error::Io(error)) => error
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>()),
+            Some(error) => matches!(error, ureq::Error::Tls(_) | ureq::Error::Rustls(_)),
+            None => false,
+        }
+    }
+
     /// Whether the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -160,6 +160,30 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// A name that stays, for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::MissingRoot(_) => "missing-root",
+            Self::RootAhead { .. } => "root-ahead",
+            Self::RootDiffers { .. } => "root-differs",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::Forked { .. } => "forked",
+            Self::StaleMemory { .. } => "stale-memory",
+            Self::BadMemory { .. } => "bad-memory",
+            Self::PrivateKey(_) => "private-key",
+            Self::ForeignKey { .. } => "foreign-key",
+            Self::Interrupted(_) => "interrupted",
+            Self::MissingFile { .. } => "missing-file",
+            Self::WrongLength { .. } => "wrong-length",
+            Self::Collision { .. } => "collision",
+            Self::UnknownRole(_) => "unknown-role",
+            Self::UnusableKey { .. } => "unusable-key",
+            Self::KeyId { .. } => "key-id",
+            Self::ExpiresForm { .. } => "expires-form",
+            Self::SnapshotLists(_) => "snapshot-lists",
+        }
+    }
+
     /// Whether somebody's update fails or a secret is out; the others only deserve a look.
     pub fn is_fault(&self) -> bool {
         !matches!(

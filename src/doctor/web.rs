@@ -1,0 +1,202 @@
+//! What a web server does to a repository: status of what is missing, lengths, encodings,
+//! private keys among the published files, its clock.
+
+use std::io::Read;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use ureq::Body;
+use ureq::http::Response;
+use url::Url;
+
+use super::Diagnosis;
+use crate::store::{self, HttpOptions};
+
+/// Seconds by which clocks may differ before somebody should look.
+const CLOCKS: i64 = 300;
+/// Where private keys lie when the wrong folder is published.
+const KEY_FILES: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
+/// What is read of an answer; metadata documents are smaller.
+const LIMIT: u64 = 1 << 20;
+
+/// Asks the server at `base`, whose newest root has this version.
+pub fn examine(base: &Url, root_version: u64, now: Timestamp) -> Vec<Diagnosis> {
+    let about = base.to_string();
+    let https = base.scheme() == "https";
+    let server = Server {
+        agent: store::client(HttpOptions::default(), https),
+        base,
+        about: &about,
+    };
+    let mut found = Vec::new();
+    if !https && base.host_str().is_some_and(|host| !is_loopback(host)) {
+        let message = "updates are fetched without TLS: whoever is in between sees which programs hosts have, and can hold updates back".to_owned();
+        found.push(Diagnosis::warning("no-tls", &about, message));
+    }
+    found.extend(server.next_root(root_version + 1));
+    found.extend(server.timestamp(now));
+    found.extend(server.published_keys());
+    found
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.starts_with("127.") || host == "[::1]"
+}
+
+struct Server<'a> {
+    agent: ureq::Agent,
+    base: &'a Url,
+    about: &'a str,
+}
+
+impl Server<'_> {
+    /// `None` when there is no answer, which the refresh has told already.
+    fn get(&self, name: &str) -> Option<Response<Body>> {
+        let mut url = self.base.clone();
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", self.base.path()));
+        }
+        // Such as a browser sends, to see whether the server changes what it gives out.
+        let request = self.agent.get(url.join(name).ok()?.as_str());
+        request.header("Accept-Encoding", "gzip, br").call().ok()
+    }
+
+    /// Clients ask for the next root until there is none; go-tuf takes only 404 for "none".
+    fn next_root(&self, version: u64) -> Option<Diagnosis> {
+        let name = format!("{version}.root.json");
+        let status = self.get(&name)?.status().as_u16();
+        if matches!(status, 200 | 404) {
+            return None;
+        }
+        let message = format!(
+            "{name}, which does not exist, is answered with status {status} instead of 404: every agent stops updating"
+        );
+        let fault = Diagnosis::fault("missing-root-not-404", self.about, message);
+        Some(match status {
+            403 => fault.or_try("give the public the right to list the bucket (s3:ListBucket), or map 403 to 404 at the CDN"),
+            _ => fault.or_try("let the server answer 404 for files that do not exist"),
+        })
+    }
+
+    fn timestamp(&self, now: Timestamp) -> Vec<Diagnosis> {
+        let Some(response) = self.get("timestamp.json") else {
+            return Vec::new();
+        };
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().ok()?.to_owned())
+        };
+        let (encoding, date) = (header("content-encoding"), header("date"));
+        let cache = header("cache-control");
+        let length = header("content-length").and_then(|text| text.parse::<u64>().ok());
+        let mut found = Vec::new();
+        if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
+            let message = format!(
+                "timestamp.json comes with Content-Encoding: {encoding}: lengths and digests are those of other bytes than agents get"
+            );
+            let fault = Diagnosis::fault("content-encoding", self.about, message);
+            found.push(fault.or_try("switch compression off for this folder (nginx: gzip off;)"));
+        } else if length.is_none() {
+            let message =
+                "timestamp.json comes without a Content-Length: agents need the exact one"
+                    .to_owned();
+            found.push(Diagnosis::fault("no-content-length", self.about, message));
+        } else {
+            let mut body = response.into_body().into_reader().take(LIMIT);
+            let read = std::io::copy(&mut body, &mut std::io::sink()).unwrap_or_default();
+            if length != Some(read) {
+                let message = format!(
+                    "timestamp.json has {read} bytes and a Content-Length of {}",
+                    length.unwrap_or_default()
+                );
+                found.push(Diagnosis::fault(
+                    "wrong-content-length",
+                    self.about,
+                    message,
+                ));
+            }
+        }
+        if let Some(seconds) = cache.as_deref().and_then(max_age).filter(|s| *s > 3_600) {
+            let message = format!(
+                "timestamp.json may be kept by caches for {seconds} seconds: agents learn of updates that much later"
+            );
+            let warning = Diagnosis::warning("timestamp-cached", self.about, message);
+            found.push(warning.or_try("Cache-Control: no-store for timestamp.json"));
+        }
+        let theirs = date.and_then(|date| rfc2822::parse(&date).ok());
+        if let Some(theirs) = theirs {
+            let apart = now.duration_since(theirs.timestamp()).as_secs();
+            if apart.abs() > CLOCKS {
+                let message = format!(
+                    "this machine's clock and the server's are {} seconds apart: one of them judges expiry wrongly",
+                    apart.abs()
+                );
+                found.push(
+                    Diagnosis::warning("clock", self.about, message).or_try("timedatectl status"),
+                );
+            }
+        }
+        found
+    }
+
+    /// A key file is JSON with `encrypted`; a page that is shown for every name is not.
+    fn published_keys(&self) -> Vec<Diagnosis> {
+        let is_key = |name: &str| {
+            let response = self.get(name)?;
+            if response.status() != 200 {
+                return None;
+            }
+            let mut text = String::new();
+            let mut body = response.into_body().into_reader().take(LIMIT);
+            body.read_to_string(&mut text).ok()?;
+            let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+            value.get("encrypted").map(|_| ())
+        };
+        let places = ["keys", "../keys"];
+        let names = places
+            .iter()
+            .flat_map(|place| KEY_FILES.map(|role| format!("{place}/{role}.json")));
+        let open = names.filter(|name| is_key(name).is_some());
+        open.map(|name| {
+            let message = format!("the private key file {name} can be fetched by everybody");
+            Diagnosis::fault("private-key-published", self.about, message)
+                .or_try("take it away, publish the folder repository/ alone, then: fleetpack updates rotate --compromised ROLE")
+        })
+        .collect()
+    }
+}
+
+/// Seconds that a shared cache may keep it.
+fn max_age(header: &str) -> Option<u64> {
+    let directives: Vec<_> = header.split(',').map(str::trim).collect();
+    if directives
+        .iter()
+        .any(|d| matches!(*d, "no-store" | "no-cache"))
+    {
+        return None;
+    }
+    let value = |name: &str| {
+        directives
+            .iter()
+            .find_map(|d| d.strip_prefix(name)?.parse().ok())
+    };
+    value("s-maxage=").or_else(|| value("max-age="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_in_caches() {
+        for (header, expected) in [
+            ("no-store", None),
+            ("max-age=60", Some(60)),
+            ("public, max-age=60, s-maxage=7200", Some(7200)),
+            ("max-age=86400, no-cache", None),
+            ("", None),
+        ] {
+            assert_eq!(max_age(header), expected, "{header:?}");
+        }
+    }
+}
