@@ -9,7 +9,8 @@
 //! ```
 //!
 //! - [`fs`]: the operating system: atomic writes, locks, syncing.
-//! - [`store`]: where a repository's documents come from: a folder, a web server.
+//! - [`store`]: where a repository's files come from and go to: a folder, a web server,
+//!   object storage.
 //! - [`tuf`]: The Update Framework: metadata, keys, client workflow, repository editing.
 //! - [`install`]: what an installer is, in no format's terms.
 //! - [`agent`]: what fleetd is; makes an [`install::Tree`] of a configuration and fetched components.
@@ -18,6 +19,7 @@
 //! - [`templates`]: scripts, units and documents for hosts, filled in by named escapes.
 //! - [`package`]: one room per format, behind one trait.
 //! - [`inspect`]: what is inside a finished installer, and how two differ.
+//! - [`publish`]: a repository to and from object storage; a web server; the status page.
 //! - [`provenance`]: checksums, bill of materials and statement of a finished installer.
 //! - [`doctor`]: what will go wrong with a repository and its installers.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
@@ -32,6 +34,7 @@ pub mod hint;
 pub mod inspect;
 pub mod install;
 pub mod package;
+pub mod publish;
 pub mod provenance;
 pub mod store;
 pub mod templates;

@@ -21,6 +21,12 @@ impl GoDuration {
     }
 }
 
+impl From<GoDuration> for std::time::Duration {
+    fn from(duration: GoDuration) -> Self {
+        Self::from_nanos(duration.0)
+    }
+}
+
 impl FromStr for GoDuration {
     type Err = String;
 

@@ -15,6 +15,7 @@ use crate::inspect::InspectError;
 use crate::package::BuildError;
 use crate::package::read::{Difference, ReadError};
 use crate::package::rpm::KeyError;
+use crate::publish::PublishError;
 use crate::provenance::BomError;
 use crate::store::StoreError;
 use crate::tuf::client::ClientError;
@@ -87,6 +88,9 @@ pub enum CliError {
     /// The update repository could not be read or changed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// Publishing or pulling failed.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// A program that cannot be published.
     #[error(transparent)]
     Release(#[from] ReleaseError),
@@ -160,6 +164,7 @@ impl Hint for CliError {
             Self::Fetch(error) => error.hint(),
             Self::Agent(error) => error.hint(),
             Self::Repository(error) => error.hint(),
+            Self::Publish(error) => error.hint(),
             Self::Expiry { role, .. } => Some(match role {
                 Role::Timestamp => "fleetpack updates timestamp".to_owned(),
                 role => format!("fleetpack updates rotate {role} signs it anew"),

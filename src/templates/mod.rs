@@ -59,6 +59,7 @@ const MACOS: &[(&str, &str)] = templates![
 ];
 const WINDOWS: &[(&str, &str)] = templates!["windows/installer_utils.ps1", "windows/osquery.man"];
 
+const STATUS: &[(&str, &str)] = templates!["status/page.html"];
 const SAMPLE: &[(&str, &str)] = templates!["sample/agent.sh"];
 
 type Escape = fn(&str) -> Result<String, EscapeError>;
@@ -135,7 +136,9 @@ fn registry() -> Result<Handlebars<'static>, (&'static str, String)> {
 }
 
 fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    [LINUX, MACOS, WINDOWS, SAMPLE].into_iter().flatten()
+    [LINUX, MACOS, WINDOWS, STATUS, SAMPLE]
+        .into_iter()
+        .flatten()
 }
 
 /// `{{escape value}}`: strings and whole numbers only.

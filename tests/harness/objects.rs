@@ -90,7 +90,7 @@ impl Objects {
     }
 
     /// Credentials as variables.
-    pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables
             .iter()
             .map(|(name, value)| (*name, value.as_str()))

@@ -34,9 +34,21 @@ impl Server {
         Self::nginx_with(scratch, &settings)
     }
 
+    /// nginx that caches what `origin` gives, as these lines say.
+    pub fn nginx_cache(scratch: &Scratch, origin: &str, settings: &str) -> Self {
+        let port = free_port();
+        let folder = scratch.join(format!(".nginx-cache-{port}"));
+        let zone = format!("proxy_cache_path {} keys_zone=c:1m;", folder.display());
+        let settings = format!("location / {{ proxy_pass {origin}; proxy_cache c; {settings} }}");
+        Self::nginx_http(scratch, port, &zone, &settings)
+    }
+
     /// nginx with these lines in its one `server` block.
     pub fn nginx_with(scratch: &Scratch, settings: &str) -> Self {
-        let port = free_port();
+        Self::nginx_http(scratch, free_port(), "", settings)
+    }
+
+    fn nginx_http(scratch: &Scratch, port: u16, http: &str, settings: &str) -> Self {
         let folder = scratch.join(format!(".nginx-{port}"));
         std::fs::create_dir(&folder).unwrap();
         let place = folder.display();
@@ -49,6 +61,7 @@ http {{
     access_log {place}/access.log; default_type application/octet-stream;
     client_body_temp_path {place}/body; proxy_temp_path {place}/proxy;
     fastcgi_temp_path {place}/fastcgi; uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
+    {http}
     server {{ listen 127.0.0.1:{port}; {settings} }}
 }}
 "

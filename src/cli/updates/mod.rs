@@ -13,6 +13,8 @@ mod manifest;
 mod mirror;
 mod passphrases;
 mod promote;
+mod publish;
+mod pull;
 mod prune;
 mod remove;
 mod report;
@@ -60,6 +62,10 @@ enum Command {
     Verify(verify::Args),
     /// Replace keys
     Rotate(rotate::Args),
+    /// Publish to object storage or a folder, so that no agent is misled on the way
+    Publish(publish::Args),
+    /// Take over what another host published
+    Pull(pull::Args),
     /// Print the root metadata, for `--update-roots`
     Roots(roots::Args),
 }
@@ -78,6 +84,8 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Status(args) => status::run(args, surroundings, printer),
         Command::Verify(args) => verify::run(args, surroundings, printer),
         Command::Rotate(args) => rotate::run(args, surroundings, printer),
+        Command::Publish(args) => publish::run(args, surroundings, printer),
+        Command::Pull(args) => pull::run(args, surroundings, printer),
         Command::Roots(args) => roots::run(args, printer),
     }
 }

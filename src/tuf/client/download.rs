@@ -315,11 +315,7 @@ impl<'a> Download<'a> {
 
 /// Where a target lies: under its name, or with consistent snapshots under each of its hashes
 /// (TUF 5.7.3: the file name is prefixed).
-pub(in crate::tuf) fn target_paths(
-    name: &str,
-    target: &TargetFile,
-    consistent: bool,
-) -> Vec<String> {
+pub fn target_paths(name: &str, target: &TargetFile, consistent: bool) -> Vec<String> {
     if !consistent {
         return vec![name.to_owned()];
     }

@@ -9,10 +9,8 @@ mod error;
 mod fetch;
 mod search;
 
-pub use download::Job;
+pub use download::{Job, target_paths};
 pub use error::ClientError;
-
-pub(super) use download::target_paths;
 
 use std::io;
 use std::sync::Mutex;

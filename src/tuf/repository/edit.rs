@@ -124,8 +124,12 @@ impl Keys {
 
     /// Makes the document with a signature by each.
     pub fn sign<T: Metadata>(&self, signed: &T) -> Result<Signed<T>, RepositoryError> {
-        let keys = self.keys.iter().map(|(id, key)| (id.as_str(), key));
-        sign_by(keys, signed)
+        sign_by(self.signers(), signed)
+    }
+
+    /// The keys with their ids.
+    pub fn signers(&self) -> impl Iterator<Item = (&str, &FileKey)> {
+        self.keys.iter().map(|(id, key)| (id.as_str(), key))
     }
 }
 

@@ -1,0 +1,202 @@
+//! `updates publish`.
+
+use std::time::Duration;
+
+use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use crate::agent::duration::GoDuration;
+use crate::publish::{self, Known, Options, Prefer, PublishError, Published};
+use crate::store::object::{self, Access, Objects};
+use crate::tuf::metadata::Role;
+use crate::tuf::repository::{Repository, Signing, Validities};
+use crate::tuf::time::Validity;
+
+/// What follows `publish`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, or a folder
+    #[arg(value_name = "DEST")]
+    destination: String,
+
+    #[command(flatten)]
+    place: Place,
+
+    #[command(flatten)]
+    service: Service,
+
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Delete targets that no metadata name any more and that are older than --grace
+    #[arg(long)]
+    delete: bool,
+
+    /// How old a target must be to be deleted; agents may still be downloading it
+    #[arg(long, value_name = "TIME", default_value = "24h", requires = "delete", value_parser = time)]
+    grace: Duration,
+
+    /// Address that agents use: every changed file is fetched through it and compared
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// How long to wait for caches in front of --public-url
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    cache_wait: Duration,
+
+    /// Publish a status page too
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "status.html")]
+    status_page: Option<String>,
+
+    /// Whose entry counts where this copy and DEST both changed a target: local or remote
+    #[arg(long, value_name = "SIDE")]
+    prefer: Option<Prefer>,
+
+    /// Put this copy in the place of metadata that are broken or were rolled back
+    #[arg(long)]
+    repair: bool,
+
+    /// For how long other publishers wait for one that does not answer
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time)]
+    lock_time: Duration,
+
+    /// How long a timestamp that has to be signed anew is valid
+    #[arg(long, value_name = "TIME", default_value = "14d")]
+    timestamp_expires: Validity,
+}
+
+/// How to reach object storage.
+#[derive(Debug, Default, clap::Args)]
+pub struct Service {
+    /// Address of an S3-compatible service
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+}
+
+impl Service {
+    /// Opens a place to publish to.
+    pub fn open(&self, place: &str) -> Result<Box<dyn Objects>, CliError> {
+        let access = Access::of_process(self.endpoint.clone());
+        Ok(object::open(place, &access).map_err(PublishError::from)?)
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    text.parse::<GoDuration>().map(Duration::from)
+}
+
+/// Publishes, and looks through the public address when there is one.
+pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let place = args.service.open(&args.destination)?;
+    let mut repository = args.place.open(printer)?;
+    let known = Known::of(repository.layout());
+    let options = Options {
+        dry_run: args.dry_run,
+        delete: args.delete.then_some(args.grace),
+        repair: args.repair,
+        prefer: args.prefer,
+        status_page: args.status_page,
+        lock_time: args.lock_time,
+        ..Options::default()
+    };
+    let mut passphrases = Passphrases::new(surroundings, printer);
+    let mut signing = Signing {
+        ask: &mut passphrases,
+        now: surroundings.now,
+        validities: Validities {
+            timestamp: args.timestamp_expires,
+            ..Validities::default()
+        },
+    };
+    let tell = |line: &str| printer.note(line);
+    let publish = |repository: &mut Repository, signing: &mut Signing<'_>| {
+        publish::publish(repository, &*place, &known, &options, signing, &tell)
+    };
+    let published = publish(&mut repository, &mut signing)?;
+    report(&published, args.dry_run, &repository, printer)?;
+    let Some(url) = args.public_url.filter(|_| !args.dry_run) else {
+        return Ok(());
+    };
+    let checked = publish::check_public(&repository, &url, &published.written)?;
+    for problem in &checked.problems {
+        printer.warn(problem);
+    }
+    if !checked.problems.is_empty() {
+        return Err(PublishError::Public(checked.problems.len()).into());
+    }
+    if checked.stale.is_empty() {
+        printer.note(format!("{} files compared through {url}", checked.compared));
+        return Ok(());
+    }
+    printer.note(format!(
+        "{url} still gives an older {}; waiting for its cache",
+        checked.stale.join(", ")
+    ));
+    wait_for_caches(
+        &repository,
+        &url,
+        &published,
+        checked.cached_for,
+        args.cache_wait,
+    )?;
+    // go-tuf 0.5.2: whoever fetched the new timestamp and an old snapshot asks no more until
+    // there is another timestamp.
+    repository.timestamp(&mut signing)?;
+    publish(&mut repository, &mut signing)?;
+    printer.note(format!(
+        "caches had given old copies: one more timestamp, version {}",
+        repository.trusted().version(Role::Timestamp)
+    ));
+    Ok(())
+}
+
+fn wait_for_caches(
+    repository: &Repository,
+    url: &str,
+    published: &Published,
+    first: Duration,
+    limit: Duration,
+) -> Result<(), CliError> {
+    let begun = std::time::Instant::now();
+    let mut pause = first.clamp(Duration::from_secs(1), Duration::from_secs(30));
+    loop {
+        std::thread::sleep(pause.min(limit));
+        let checked = publish::check_public(repository, url, &published.written)?;
+        if checked.stale.is_empty() && checked.problems.is_empty() {
+            return Ok(());
+        }
+        if begun.elapsed() > limit {
+            return Err(PublishError::Stale(checked.stale).into());
+        }
+        pause = Duration::from_secs(1);
+    }
+}
+
+fn report(
+    published: &Published,
+    dry_run: bool,
+    repository: &Repository,
+    printer: &Printer,
+) -> Result<(), CliError> {
+    let verbs = match dry_run {
+        true => ("would write", "would delete"),
+        false => ("wrote", "deleted"),
+    };
+    for name in &published.written {
+        printer.result(format!("{} {name}", verbs.0))?;
+    }
+    for name in &published.deleted {
+        printer.result(format!("{} {name}", verbs.1))?;
+    }
+    if published.taken_over {
+        printer.note(
+            "targets of another host were taken over; `fleetpack updates pull` fetches their files",
+        );
+    }
+    printer.note(format!(
+        "{} files, {} bytes sent; timestamp version {}",
+        published.written.len(),
+        published.sent,
+        repository.trusted().version(Role::Timestamp)
+    ));
+    Ok(())
+}

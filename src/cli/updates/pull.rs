@@ -1,0 +1,59 @@
+//! `updates pull`.
+
+use super::publish::Service;
+use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use crate::publish::{self, Known};
+use crate::tuf::metadata::Role;
+use crate::tuf::repository::{Signing, Validities};
+
+/// What follows `pull`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where from: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, or a folder
+    #[arg(value_name = "SOURCE")]
+    source: String,
+
+    #[command(flatten)]
+    place: Place,
+
+    #[command(flatten)]
+    service: Service,
+
+    /// Leave out the targets' files: enough to sign timestamps
+    #[arg(long)]
+    metadata_only: bool,
+}
+
+/// Takes over what is there, verified from this copy's root.
+pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let place = args.service.open(&args.source)?;
+    let mut repository = args.place.open(printer)?;
+    let known = Known::of(repository.layout());
+    let mut passphrases = Passphrases::new(surroundings, printer);
+    let mut signing = Signing {
+        ask: &mut passphrases,
+        now: surroundings.now,
+        validities: Validities::default(),
+    };
+    let pulled = publish::pull(
+        &mut repository,
+        &*place,
+        &known,
+        !args.metadata_only,
+        &mut signing,
+        &|line| printer.note(line),
+    )?;
+    let trusted = repository.trusted();
+    let news = match pulled.metadata {
+        true => "took over",
+        false => "already has",
+    };
+    printer.note(format!(
+        "{news} targets version {}, timestamp version {}; {} files fetched, {} bytes",
+        trusted.version(Role::Targets),
+        trusted.version(Role::Timestamp),
+        pulled.targets.len(),
+        pulled.fetched
+    ));
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! The lock at a destination, and the list of what a publication is about to do.
+//!
+//! `.fleetpack/lock.json` says who publishes, and until when. It advises: whoever finds it run
+//! out goes on, and whoever was too slow notices when a condition does not hold.
+//!
+//! `.fleetpack/commit.json` is written before the first file that agents know is changed:
+//! copies, then documents. Until it is gone the publication is not done, and whoever comes
+//! next finishes it, after verifying the documents from its own root.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::{OWN, Publication, PublishError, Tell, headers};
+use crate::store::object::{Condition, ObjectError, Objects, Version};
+use crate::tuf::metadata::Role;
+use crate::tuf::trusted::{Expiry, Roots, Trusted};
+
+const LOCK_LIMIT: u64 = 4096;
+const JOURNAL_LIMIT: u64 = 64 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Lock {
+    holder: String,
+    until: u64,
+}
+
+/// The lock while it is ours.
+pub(super) struct Lease<'a> {
+    place: &'a dyn Objects,
+    holder: String,
+    time: Duration,
+    version: Version,
+    until: u64,
+}
+
+fn lock_name() -> String {
+    format!("{OWN}/lock.json")
+}
+
+fn journal_name() -> String {
+    format!("{OWN}/commit.json")
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as u64)
+}
+
+impl<'a> Lease<'a> {
+    /// Takes the lock, waiting for as long as somebody else's lasts.
+    pub fn acquire(
+        place: &'a dyn Objects,
+        time: Duration,
+        tell: Tell<'_>,
+    ) -> Result<Self, PublishError> {
+        let mut holder = [0; 16];
+        getrandom::fill(&mut holder)
+            .map_err(|error| PublishError::Make("a name for the lock", error.into()))?;
+        let mut lease = Self {
+            place,
+            holder: hex::encode(holder),
+            time,
+            version: Version::default(),
+            until: 0,
+        };
+        let mut told = false;
+        loop {
+            let there = place.get(&lock_name(), LOCK_LIMIT)?;
+            let until = there.as_ref().map_or(0, |(bytes, _)| {
+                serde_json::from_slice::<Lock>(bytes).map_or(0, |lock| lock.until)
+            });
+            // A clock that is wrong by a day shall not lock anybody out.
+            let wait = until.saturating_sub(now()).min(86_400_000);
+            if wait == 0 {
+                match lease.write(Condition::since(there.as_ref().map(|(_, v)| v))) {
+                    Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
+                    done => return done.map(|()| lease),
+                }
+            }
+            if !told {
+                tell(&format!(
+                    "waiting for another publisher, at most {} s",
+                    wait.div_ceil(1000)
+                ));
+                told = true;
+            }
+            std::thread::sleep(Duration::from_millis(wait.min(500)));
+        }
+    }
+
+    fn write(&mut self, condition: Condition) -> Result<(), PublishError> {
+        let until = now() + self.time.as_millis() as u64;
+        let lock = Lock {
+            holder: self.holder.clone(),
+            until,
+        };
+        let bytes = to_json(&lock)?;
+        let name = lock_name();
+        self.version = self.place.put(&name, &bytes, headers(&name), &condition)?;
+        self.until = until;
+        Ok(())
+    }
+
+    /// Prolongs it when half of it is over. Somebody else's lock is a lost race.
+    pub fn renew(&mut self) -> Result<(), PublishError> {
+        let left = self.until.saturating_sub(now());
+        match left * 2 > self.time.as_millis() as u64 {
+            true => Ok(()),
+            false => self.write(Condition::Unchanged(self.version.clone())),
+        }
+    }
+
+    /// Gives it back, if it is still ours.
+    pub fn release(self) {
+        let there = self.place.get(&lock_name(), LOCK_LIMIT);
+        if let Ok(Some((bytes, _))) = there
+            && serde_json::from_slice::<Lock>(&bytes).is_ok_and(|lock| lock.holder == self.holder)
+        {
+            // Nobody is harmed by one that stays: it runs out.
+            let _ = self.place.delete(&lock_name());
+        }
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, PublishError> {
+    serde_json::to_vec(value).map_err(|error| PublishError::Make("a list", error.into()))
+}
+
+/// What a publication does from its first visible change on, in this order.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Journal {
+    /// Copies inside the destination.
+    pub copies: Vec<(String, String)>,
+    /// Metadata: name and text.
+    pub documents: Vec<(String, String)>,
+    /// New roots, oldest first.
+    pub roots: Vec<(String, String)>,
+    /// Whether roots come before the other metadata.
+    pub roots_first: bool,
+    /// Objects that are needed no more afterwards.
+    pub leftovers: Vec<String>,
+}
+
+impl Journal {
+    /// Writes it down; somebody else's is a lost race.
+    pub fn write(&self, place: &dyn Objects) -> Result<(), PublishError> {
+        let name = journal_name();
+        place.put(&name, &to_json(self)?, headers(&name), &Condition::Absent)?;
+        Ok(())
+    }
+
+    fn read(place: &dyn Objects) -> Result<Option<Self>, PublishError> {
+        let there = place.get(&journal_name(), JOURNAL_LIMIT)?;
+        // One that cannot be read says nothing.
+        Ok(there.map(|(bytes, _)| serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    /// Takes it away.
+    pub fn clear(place: &dyn Objects) -> Result<(), PublishError> {
+        Ok(place.delete(&journal_name())?)
+    }
+
+    fn document(&self, role: Role) -> &[u8] {
+        let name = role.file();
+        let found = self.documents.iter().find(|(other, _)| *other == name);
+        found.map_or(&[], |(_, text)| text.as_bytes())
+    }
+
+    // Whether its documents are signed by whom they must be, and its copies are targets.
+    fn verify(&self, ours: &Trusted) -> Option<Trusted> {
+        let inside = |name: &String| name.starts_with("targets/");
+        let own = |name: &String| name.starts_with(&format!("{OWN}/blobs/"));
+        let plain = self.copies.iter().all(|(from, to)| {
+            inside(to) && (inside(from) || own(from)) && !to.contains("..") && !from.contains("..")
+        });
+        if !plain || !self.leftovers.iter().all(own) {
+            return None;
+        }
+        let mut roots = Roots::anchor(ours.root().bytes(), Expiry::Ignored).ok()?;
+        for (_, root) in &self.roots {
+            // Those up to ours were accepted when we took them over.
+            let _ = roots.accept(root.as_bytes());
+        }
+        let mut timestamps = roots.finish().ok()?;
+        timestamps.accept(self.document(Role::Timestamp)).ok()?;
+        let mut snapshots = timestamps.finish().ok()?;
+        snapshots.accept(self.document(Role::Snapshot)).ok()?;
+        let mut targets = snapshots.finish().ok()?;
+        targets.accept(self.document(Role::Targets)).ok()?;
+        targets.finish().ok()
+    }
+}
+
+impl Publication<'_> {
+    /// Finishes what another publisher began and did not end.
+    pub(super) fn finish_other(&mut self, lease: &mut Lease<'_>) -> Result<(), PublishError> {
+        let Some(journal) = Journal::read(self.place)? else {
+            return Ok(());
+        };
+        let there = self.place.get("timestamp.json", 1 << 20)?;
+        let verified = journal.verify(self.repository.trusted());
+        let stands = verified.is_some_and(|new| match &there {
+            None => true,
+            Some((bytes, _)) => {
+                let root = Roots::anchor(new.root().bytes(), Expiry::Ignored);
+                let now = root.and_then(Roots::finish).and_then(|mut timestamps| {
+                    timestamps.accept(bytes)?;
+                    timestamps.finish()
+                });
+                // What does not verify under the newest root counts for nothing.
+                now.map_or(true, |now| {
+                    let version = now.timestamp().version();
+                    version < new.version(Role::Timestamp) || bytes == new.bytes(Role::Timestamp)
+                })
+            }
+        });
+        if stands {
+            (self.tell)("finishing what another publisher began");
+            self.carry_out(&journal, None, lease)?;
+        }
+        for name in &journal.leftovers {
+            self.place.delete(name)?;
+        }
+        Journal::clear(self.place)
+    }
+}

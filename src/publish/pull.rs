@@ -1,0 +1,181 @@
+//! What others published comes into this copy.
+
+use std::io::{Read as _, Write as _};
+
+use super::known::Known;
+use super::merge::Meeting;
+use super::remote::{Remote, Standing};
+use super::{PublishError, Tell};
+use crate::store::object::Objects;
+use crate::tuf::client::{
+    ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT, target_paths,
+};
+use crate::tuf::hashes::Hasher;
+use crate::tuf::metadata::{Role, TargetFile};
+use crate::tuf::repository::{Agreed, Layout, Other, Repository, Signing};
+use crate::tuf::trusted::{Expiry, Roots};
+
+/// What was pulled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulled {
+    /// Metadata were taken over.
+    pub metadata: bool,
+    /// Targets whose files were fetched.
+    pub targets: Vec<String>,
+    /// Bytes fetched for them.
+    pub fetched: u64,
+}
+
+/// Takes over what is published at `place`; with `files`, also targets that are missing here.
+/// Changes of this copy that are not published yet are an error: publishing unites both.
+pub fn pull(
+    repository: &mut Repository,
+    place: &dyn Objects,
+    known: &Known,
+    files: bool,
+    signing: &mut Signing<'_>,
+    tell: Tell<'_>,
+) -> Result<Pulled, PublishError> {
+    let mut pulled = Pulled::default();
+    let remote = Remote::read(place, repository, known, false, Vec::new())?;
+    let theirs = match &remote.standing {
+        Standing::Verified(theirs) => theirs,
+        Standing::Empty => return Err(PublishError::Nothing(place.describe())),
+        Standing::Discounted => return Err(PublishError::Unpublished(place.describe())),
+    };
+    let meeting = Meeting {
+        known: known.documents(place)?,
+        ours: repository.trusted(),
+        theirs,
+        newer_roots: !remote.newer_roots.is_empty(),
+        prefer: None,
+    };
+    let other = Other {
+        roots: &remote.newer_roots,
+        trusted: theirs,
+    };
+    match meeting.agree()? {
+        None => {}
+        Some(agreed) if repository.needs_no_key(&other, &agreed) => {
+            repository.unite(&other, &agreed, signing)?;
+            pulled.metadata = matches!(agreed, Agreed::Theirs { .. });
+        }
+        Some(_) => return Err(PublishError::Unpublished(place.describe())),
+    }
+    known.save(place, theirs)?;
+    if files {
+        fetch_missing(repository, place, &mut pulled, tell)?;
+    }
+    Ok(pulled)
+}
+
+fn fetch_missing(
+    repository: &Repository,
+    place: &dyn Objects,
+    pulled: &mut Pulled,
+    tell: Tell<'_>,
+) -> Result<(), PublishError> {
+    let trusted = repository.trusted();
+    let consistent = trusted.root().signed.consistent_snapshot;
+    for (name, file) in &trusted.targets().signed.targets {
+        for path in target_paths(name, file, consistent) {
+            let here = repository.layout().repository().join("targets").join(&path);
+            let length = std::fs::metadata(&here).map(|m| m.len());
+            if length.is_ok_and(|length| length == file.length) {
+                continue;
+            }
+            tell(&format!("fetching {path}"));
+            fetch(repository, place, &path, name, file)?;
+            pulled.targets.push(path);
+            pulled.fetched += file.length;
+        }
+    }
+    Ok(())
+}
+
+fn fetch(
+    repository: &Repository,
+    place: &dyn Objects,
+    path: &str,
+    name: &str,
+    file: &TargetFile,
+) -> Result<(), PublishError> {
+    let failed = |error: std::io::Error| PublishError::Make("a copy of a target", error.into());
+    let blob = place.open(&format!("targets/{path}"), 0)?;
+    let mut body = blob.body.take(file.length + 1);
+    let mut temporary =
+        tempfile::NamedTempFile::new_in(repository.layout().path()).map_err(failed)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let n = body.read(&mut buffer).map_err(failed)?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&buffer[..n]);
+        temporary.write_all(&buffer[..n]).map_err(failed)?;
+    }
+    let digests = hasher.finish();
+    if digests.length != file.length || file.hashes.verify(&digests).is_err() {
+        return Err(PublishError::ReadBack(name.to_owned()));
+    }
+    temporary.as_file().sync_all().map_err(failed)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    temporary.as_file().set_permissions(mode).map_err(failed)?;
+    let path_here = temporary.into_temp_path();
+    repository.place_target(path, &path_here)?;
+    // It has another name now.
+    let _ = path_here.keep();
+    Ok(())
+}
+
+/// Makes a first copy of the metadata at `place`, from `anchor` on, where `layout` has none.
+/// Without an anchor the oldest root there is taken; the caller says so to a person.
+pub fn first(
+    layout: &Layout,
+    place: &dyn Objects,
+    anchor: Option<&[u8]>,
+) -> Result<(), PublishError> {
+    let nothing = || PublishError::Nothing(place.describe());
+    let invalid = |source| PublishError::Invalid {
+        place: place.describe(),
+        source,
+    };
+    let get = |name: &str, limit| -> Result<Option<Vec<u8>>, PublishError> {
+        Ok(place.get(name, limit)?.map(|(bytes, _)| bytes))
+    };
+    let anchor = match anchor {
+        Some(anchor) => anchor.to_vec(),
+        None => get("1.root.json", ROOT_LIMIT)?.ok_or_else(nothing)?,
+    };
+    let mut roots = Roots::anchor(&anchor, Expiry::Ignored).map_err(invalid)?;
+    let mut files = Vec::new();
+    let version = roots.root().version();
+    files.push((Role::Root.versioned_file(version), anchor.clone()));
+    let mut newest = anchor;
+    loop {
+        let file = roots.next_file();
+        let Some(bytes) = get(&file, ROOT_LIMIT)? else {
+            break;
+        };
+        roots.accept(&bytes).map_err(invalid)?;
+        files.push((file, bytes.clone()));
+        newest = bytes;
+    }
+    for (role, limit) in [
+        (Role::Targets, TARGETS_LIMIT),
+        (Role::Snapshot, SNAPSHOT_LIMIT),
+        (Role::Timestamp, TIMESTAMP_LIMIT),
+    ] {
+        let bytes = get(&role.file(), limit)?.ok_or_else(nothing)?;
+        files.push((role.file(), bytes));
+    }
+    files.push((Role::Root.file(), newest));
+    let folder = layout.repository();
+    let failed = |error: std::io::Error| PublishError::Make("the copy", error.into());
+    crate::fs::create_folders(&folder.join("targets"), 0o755).map_err(failed)?;
+    for (name, bytes) in files {
+        crate::fs::write_atomic(&folder.join(name), &bytes, 0o644).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! One publisher: what is written, in which order, and what it is told to readers.
+
+use libtest_mimic::Trial;
+
+use super::{begin, publish, release, with, written};
+use crate::harness::objects::Objects;
+use crate::harness::server::Server;
+use crate::harness::{Scratch, trial, trial_needing};
+use crate::tuf_peers::Peer;
+use crate::updates::{init, updates};
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial_needing("publish/s3", &["versitygw", "curl", "python-tuf", "go"], s3),
+        trial_needing(
+            "publish/azure",
+            &["azurite", "node", "python-tuf", "curl"],
+            azure,
+        ),
+        trial_needing("publish/folder", &["nginx", "python-tuf"], folder),
+        trial_needing("publish/rotation", &["versitygw", "curl", "go"], rotation),
+        trial_needing("publish/delete", &["versitygw"], delete),
+        trial_needing("publish/refused", &["versitygw"], refused),
+        trial_needing("publish/public_url", &["nginx"], public_url),
+        trial("publish/nothing_there", nothing_there),
+    ]
+}
+
+fn s3() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    begin(&scratch);
+    let url = format!("{}/r", service.public(&scratch));
+    let dry = publish(&scratch, &service, "repo", ["--dry-run"]).ok();
+    dry.prints("would write targets/orbit/linux/stable/orbit")
+        .prints("would write timestamp.json");
+    let ran = publish(&scratch, &service, "repo", []).ok();
+    let names = written(&ran);
+    let last = names.len() - 1;
+    assert_eq!(names[last], "timestamp.json", "{names:?}");
+    assert!(
+        names[..2].iter().all(|name| name.starts_with("targets/")),
+        "{names:?}"
+    );
+    // One content under two names goes over the network once.
+    ran.says("67 bytes sent");
+    // python-tuf and go-tuf, then nothing to do, then what changed alone.
+    let root = scratch.join("repo/repository/1.root.json");
+    for peer in [Peer::PythonTuf, Peer::GoTuf] {
+        assert_eq!(
+            peer.follow(&scratch, &url, Some(&root), true),
+            super::program("one")
+        );
+    }
+    assert_eq!(
+        written(&publish(&scratch, &service, "repo", []).ok()),
+        Vec::<String>::new()
+    );
+    updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+    let ran = publish(&scratch, &service, "repo", []).ok();
+    assert_eq!(written(&ran), ["timestamp.json"]);
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    let ran = publish(&scratch, &service, "repo", ["--status-page"]).ok();
+    assert_eq!(
+        written(&ran),
+        [
+            "targets/orbit/linux/1.1.0/orbit",
+            "targets/orbit/linux/stable/orbit",
+            "targets.json",
+            "snapshot.json",
+            "timestamp.json",
+            "status.html"
+        ]
+    );
+    for peer in [Peer::PythonTuf, Peer::GoTuf] {
+        assert_eq!(
+            peer.follow(&scratch, &url, None, true),
+            super::program("two!")
+        );
+    }
+    told(&scratch, &url);
+    // Nothing of the publication's own stays.
+    let left = with(
+        &scratch,
+        &service,
+        [
+            "publish",
+            &service.url("r"),
+            "--path",
+            "repo",
+            "--delete",
+            "--grace",
+            "1s",
+        ],
+    );
+    assert!(!left.ok().text().contains(".fleetpack"));
+}
+
+// What readers are told.
+fn told(scratch: &Scratch, url: &str) {
+    for (name, cache, kind) in [
+        ("timestamp.json", "no-store", "application/json"),
+        ("snapshot.json", "no-cache", "application/json"),
+        ("1.root.json", "no-cache", "application/json"),
+        (
+            "targets/orbit/linux/stable/orbit",
+            "no-cache",
+            "application/octet-stream",
+        ),
+        (
+            "targets/orbit/linux/1.1.0/orbit",
+            "no-cache",
+            "application/octet-stream",
+        ),
+        ("status.html", "no-cache", "text/html; charset=utf-8"),
+    ] {
+        let ran = scratch
+            .tool("curl", ["-fsSI", &format!("{url}/{name}")])
+            .ok();
+        let text = ran.text().to_lowercase();
+        assert!(
+            text.contains(&format!("cache-control: {cache}\r\n")),
+            "{name}: {text}"
+        );
+        assert!(
+            text.contains(&format!("content-type: {kind}\r\n")),
+            "{name}: {text}"
+        );
+        assert!(!text.contains("content-encoding"), "{name}: {text}");
+    }
+}
+
+fn azure() {
+    let scratch = Scratch::new();
+    let service = Objects::azure(&scratch);
+    begin(&scratch);
+    publish(&scratch, &service, "repo", []).ok();
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    publish(&scratch, &service, "repo", []).ok();
+    let url = format!("{}/bucket/r", service.endpoint());
+    let root = scratch.join("repo/repository/1.root.json");
+    let got = Peer::PythonTuf.follow(&scratch, &url, Some(&root), true);
+    assert_eq!(got, super::program("two!"));
+}
+
+fn folder() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    updates(&scratch, ["publish", "served", "--path", "repo"]).ok();
+    let server = Server::nginx(&scratch, &scratch.join("served"));
+    let root = scratch.join("repo/repository/1.root.json");
+    let got = Peer::PythonTuf.follow(&scratch, &server.url, Some(&root), true);
+    assert_eq!(got, super::program("one"));
+    // A copy of its own, from nothing but the anchor in its memory.
+    scratch.copy(&scratch.join("repo"), "second");
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    updates(&scratch, ["publish", "served", "--path", "repo"]).ok();
+    updates(&scratch, ["pull", "served", "--path", "second"]).ok();
+    updates(&scratch, ["verify", "--path", "second"]).ok();
+    assert_eq!(
+        scratch.read("second/repository/targets/orbit/linux/stable/orbit"),
+        super::program("two!")
+    );
+}
+
+fn rotation() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    begin(&scratch);
+    let url = format!("{}/r", service.public(&scratch));
+    publish(&scratch, &service, "repo", []).ok();
+    let root = scratch.join("repo/repository/1.root.json");
+    Peer::GoTuf.follow(&scratch, &url, Some(&root), true);
+    // Planned: clients with the old root find what both keys signed.
+    updates(&scratch, ["rotate", "timestamp", "--path", "repo"]).ok();
+    let names = written(&publish(&scratch, &service, "repo", []).ok());
+    assert_eq!(names, ["timestamp.json", "2.root.json", "root.json"]);
+    Peer::GoTuf.follow(&scratch, &url, None, true);
+    // Compromised: the new root is first, and says so.
+    updates(
+        &scratch,
+        ["rotate", "--path", "repo", "--compromised", "timestamp"],
+    )
+    .ok();
+    let ran = publish(&scratch, &service, "repo", []).ok();
+    // What lies there may be the thief's: targets are sent again.
+    let names = written(&ran);
+    assert_eq!(names[2..], ["3.root.json", "root.json", "timestamp.json"]);
+    ran.says("for a moment agents find a new root beside old metadata");
+    Peer::GoTuf.follow(&scratch, &url, None, true);
+}
+
+fn delete() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    begin(&scratch);
+    publish(&scratch, &service, "repo", []).ok();
+    updates(
+        &scratch,
+        ["remove", "orbit/linux/1.0.0/orbit", "--path", "repo"],
+    )
+    .ok();
+    let ran = publish(&scratch, &service, "repo", ["--delete"]).ok();
+    assert!(!ran.text().contains("deleted"), "{ran}");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let grace = ["--delete", "--grace", "1s"];
+    let ran = publish(
+        &scratch,
+        &service,
+        "repo",
+        grace.into_iter().chain(["--dry-run"]),
+    )
+    .ok();
+    ran.prints("would delete targets/orbit/linux/1.0.0/orbit");
+    let ran = publish(&scratch, &service, "repo", grace).ok();
+    ran.prints("deleted targets/orbit/linux/1.0.0/orbit");
+    assert!(!ran.text().contains("stable"), "{ran}");
+}
+
+fn refused() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    begin(&scratch);
+    publish(&scratch, &service, "repo", []).ok();
+    // Another repository.
+    updates(&scratch, ["init", "--path", "other"]).ok();
+    publish(&scratch, &service, "other", [])
+        .fails(1)
+        .says("holds another repository: its 1.root.json is not ours");
+    // Put back to an older state, whole and in parts.
+    let put = |file: &str, bytes: &str| {
+        let url = format!("{}/bucket/r/{file}", service.endpoint());
+        service.curl(&scratch, "PUT", &url, bytes).ok();
+    };
+    let documents = ["timestamp.json", "snapshot.json", "targets.json"];
+    let old = documents.map(|file| scratch.text(&format!("repo/repository/{file}")));
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    publish(&scratch, &service, "repo", []).ok();
+    let new = documents.map(|file| scratch.text(&format!("repo/repository/{file}")));
+    for (file, bytes) in documents.iter().zip(&old) {
+        put(file, bytes);
+    }
+    updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+    publish(&scratch, &service, "repo", [])
+        .fails(1)
+        .says("was rolled back: its timestamp.json has version 2, but version 3 was seen there before")
+        .says("hint: look who can write there");
+    publish(&scratch, &service, "repo", ["--repair"]).ok();
+    for (file, bytes) in documents.iter().zip(&new) {
+        put(file, bytes);
+    }
+    publish(&scratch, &service, "repo", [])
+        .fails(1)
+        .says("was rolled back");
+    publish(&scratch, &service, "repo", ["--repair"]).ok();
+    // Nonsense.
+    put("timestamp.json", "{}");
+    publish(&scratch, &service, "repo", [])
+        .fails(1)
+        .says("are not valid");
+    publish(&scratch, &service, "repo", ["--repair"]).ok();
+    // No bucket.
+    let nowhere = ["publish", "s3://nowhere/r", "--path", "repo"];
+    with(&scratch, &service, nowhere)
+        .fails(1)
+        .says("error: s3://nowhere/r has no such bucket\n")
+        .says("hint: make the bucket first");
+}
+
+fn public_url() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    let served = scratch.join("served");
+    std::fs::create_dir(&served).unwrap();
+    let publish = |url: &str| {
+        updates(
+            &scratch,
+            ["publish", "served", "--path", "repo", "--public-url", url],
+        )
+    };
+    let server = Server::nginx(&scratch, &served);
+    publish(&server.url).ok().says(" files compared through ");
+    // A server that compresses, and one that answers 403 for what is missing.
+    let root = served.display();
+    let gzip = format!("location / {{ root {root}; gzip on; gzip_types *; gzip_min_length 1; }}");
+    let compressing = Server::nginx_with(&scratch, &gzip);
+    publish(&compressing.url).ok();
+    let forbidding = format!(
+        "location / {{ root {root}; error_page 404 =403 /none; }} location = /none {{ internal; return 403; }}"
+    );
+    let forbidding = Server::nginx_with(&scratch, &forbidding);
+    publish(&forbidding.url)
+        .fails(1)
+        .says("warning: 2.root.json does not exist and answers 403, not 404: agents stop")
+        .says("error: 1 problems at the public address");
+    // A cache that keeps what it must not: one more timestamp when it has forgotten.
+    let caching = Server::nginx_cache(
+        &scratch,
+        &server.url,
+        "proxy_ignore_headers Cache-Control Expires; proxy_cache_valid 200 3s;",
+    );
+    publish(&caching.url).ok();
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    let ran = publish(&caching.url).ok();
+    ran.says("still gives an older timestamp.json")
+        .says("caches had given old copies: one more timestamp, version 4");
+}
+
+fn nothing_there() {
+    let scratch = Scratch::new();
+    init(&scratch);
+    updates(&scratch, ["pull", "empty", "--path", "repo"])
+        .fails(1)
+        .says("error: there is no repository at empty\n");
+    updates(
+        &scratch,
+        ["publish", "https://updates.example.com", "--path", "repo"],
+    )
+    .fails(1)
+    .says("error: nothing can be published to `https://updates.example.com`\n");
+}
