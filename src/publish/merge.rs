@@ -58,7 +58,7 @@ impl Meeting<'_> {
         let base = base.as_ref().map(|base| &base.signed.targets);
         let newer = self.ours.version(Role::Targets) >= self.theirs.version(Role::Targets);
         // Without a common past, the one with the higher version is taken for the newer.
-        let prefer = self.prefer.or_else(|| match (base, newer) {
+        let prefer = self.prefer.or(match (base, newer) {
             (None, true) => Some(Prefer::Local),
             (None, false) => Some(Prefer::Remote),
             _ => None,

@@ -40,7 +40,9 @@ pub(super) struct Plan {
     contents: Vec<Content>,
 }
 
-fn paths(targets: &Targets, consistent: bool) -> BTreeMap<String, (&String, &TargetFile)> {
+type Paths<'a> = BTreeMap<String, (&'a String, &'a TargetFile)>;
+
+fn paths(targets: &Targets, consistent: bool) -> Paths<'_> {
     let mut all = BTreeMap::new();
     for (name, file) in &targets.targets {
         for path in target_paths(name, file, consistent) {
@@ -52,6 +54,25 @@ fn paths(targets: &Targets, consistent: bool) -> BTreeMap<String, (&String, &Tar
 
 fn content_key(file: &TargetFile) -> String {
     file.hashes.known().last().unwrap_or_default().to_owned()
+}
+
+// What the destination's metadata say that lies there.
+fn listed_there<'a>(repository: &Repository, remote: &'a Remote, wanted: &Paths<'a>) -> Paths<'a> {
+    let ours = repository.trusted();
+    match &remote.standing {
+        Standing::Verified(theirs) => paths(
+            &theirs.targets().signed,
+            ours.root().signed.consistent_snapshot,
+        ),
+        // A root that ours replaces as planned: the same targets are the same files.
+        Standing::Discounted
+            if follows(repository, remote)
+                && remote.holds("targets.json", ours.bytes(Role::Targets)) =>
+        {
+            wanted.clone()
+        }
+        _ => BTreeMap::new(),
+    }
 }
 
 impl Plan {
@@ -66,17 +87,7 @@ impl Plan {
         let ours = repository.trusted();
         let consistent = ours.root().signed.consistent_snapshot;
         let wanted = paths(&ours.targets().signed, consistent);
-        let theirs = match &remote.standing {
-            Standing::Verified(theirs) => paths(&theirs.targets().signed, consistent),
-            // A root that ours replaces as planned: the same targets are the same files.
-            Standing::Discounted
-                if follows(repository, remote)
-                    && remote.holds("targets.json", ours.bytes(Role::Targets)) =>
-            {
-                wanted.clone()
-            }
-            _ => BTreeMap::new(),
-        };
+        let theirs = listed_there(repository, remote, &wanted);
         let listed: BTreeMap<String, u64> = place
             .list("targets")?
             .into_iter()
@@ -126,14 +137,19 @@ impl Plan {
                 content.there = Some(path.clone());
             }
         }
-        for content in contents.values() {
-            if content.file.is_none() && content.there.is_none() {
-                return Err(PublishError::NoFile(content.target.0.clone()));
-            }
+        Self::complete(contents)
+    }
+
+    fn complete(contents: BTreeMap<String, Content>) -> Result<Self, PublishError> {
+        let mut nowhere = contents
+            .values()
+            .filter(|content| content.file.is_none() && content.there.is_none());
+        match nowhere.next() {
+            Some(content) => Err(PublishError::NoFile(content.target.0.clone())),
+            None => Ok(Self {
+                contents: contents.into_values().collect(),
+            }),
         }
-        Ok(Self {
-            contents: contents.into_values().collect(),
-        })
     }
 
     /// The names that will be written, of targets and then of metadata.

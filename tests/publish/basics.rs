@@ -57,11 +57,16 @@ fn s3() {
         written(&publish(&scratch, &service, "repo", []).ok()),
         Vec::<String>::new()
     );
-    updates(&scratch, ["timestamp", "--path", "repo"]).ok();
-    let ran = publish(&scratch, &service, "repo", []).ok();
+    changes(&scratch, &service, &url);
+}
+
+// Only what changed is written, and read by clients that were there before.
+fn changes(scratch: &Scratch, service: &Objects, url: &str) {
+    updates(scratch, ["timestamp", "--path", "repo"]).ok();
+    let ran = publish(scratch, service, "repo", []).ok();
     assert_eq!(written(&ran), ["timestamp.json"]);
-    release(&scratch, "repo", "orbit", "1.1.0", "two!");
-    let ran = publish(&scratch, &service, "repo", ["--status-page"]).ok();
+    release(scratch, "repo", "orbit", "1.1.0", "two!");
+    let ran = publish(scratch, service, "repo", ["--status-page"]).ok();
     assert_eq!(
         written(&ran),
         [
@@ -75,15 +80,15 @@ fn s3() {
     );
     for peer in [Peer::PythonTuf, Peer::GoTuf] {
         assert_eq!(
-            peer.follow(&scratch, &url, None, true),
+            peer.follow(scratch, url, None, true),
             super::program("two!")
         );
     }
-    told(&scratch, &url);
+    told(scratch, url);
     // Nothing of the publication's own stays.
     let left = with(
-        &scratch,
-        &service,
+        scratch,
+        service,
         [
             "publish",
             &service.url("r"),
