@@ -13,6 +13,7 @@
 
 mod arch;
 mod bad_input;
+mod batch;
 mod broken_repositories;
 mod conformance;
 mod deb;
@@ -52,6 +53,7 @@ fn main() -> std::process::ExitCode {
         // One line each.
         arch::trials(),
         bad_input::trials(),
+        batch::trials(),
         broken_repositories::trials(),
         conformance::trials(),
         deb::trials(),

@@ -4,6 +4,7 @@
 //! archive's members go to one such file too. Nothing appears under a name, nothing that was
 //! not verified leaves this room.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
@@ -73,6 +74,9 @@ fn missing_target_hint(name: &str) -> String {
     )
 }
 
+/// Programs that were fetched before, by their targets' names.
+pub type Known = BTreeMap<String, Program>;
+
 /// Fetches what an installer for `platform` needs from a repository that `client` has
 /// refreshed.
 pub fn fetch(
@@ -80,6 +84,18 @@ pub fn fetch(
     platform: Platform,
     config: &Config,
     threads: NonZeroUsize,
+) -> Result<Fetched, FetchError> {
+    fetch_missing(client, platform, config, threads, &mut Known::new())
+}
+
+/// Like [`fetch`], without what is `known` from before of the same client; what is fetched is
+/// known from now on.
+pub fn fetch_missing(
+    client: &Client,
+    platform: Platform,
+    config: &Config,
+    threads: NonZeroUsize,
+    known: &mut Known,
 ) -> Result<Fetched, FetchError> {
     let trusted = client.trusted().ok_or(ClientError::NotRefreshed)?;
     let bytes = |role| trusted.bytes(role).to_vec();
@@ -101,7 +117,11 @@ pub fn fetch(
         wanted.push((Target::of(Component::Desktop, platform), &channels.desktop));
     }
     let mut jobs = Vec::new();
-    for (target, channel) in &wanted {
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|(target, channel)| !known.contains_key(&target.name(channel)))
+        .collect();
+    for (target, channel) in &missing {
         let name = target.name(channel);
         client.target(&name)?;
         jobs.push(Job {
@@ -113,13 +133,14 @@ pub fn fetch(
         });
     }
     let obtained = client.download_all(jobs, threads)?;
-    let fetched = wanted.into_iter().zip(obtained);
-    let programs = fetched.map(|((target, channel), (file, digests))| {
-        program(client, target, channel, file, &digests)
-    });
+    for ((target, channel), (file, digests)) in missing.into_iter().zip(obtained) {
+        let program = program(client, *target, channel, file, &digests)?;
+        known.insert(target.name(channel), program);
+    }
+    let names = wanted.iter().map(|(target, channel)| target.name(channel));
     Ok(Fetched {
         documents,
-        programs: programs.collect::<Result<_, _>>()?,
+        programs: names.filter_map(|name| known.get(&name).cloned()).collect(),
     })
 }
 

@@ -1,7 +1,9 @@
 //! Everything that can end a command, its hint, and its exit code.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::package;
 use crate::agent::AgentError;
 use crate::agent::config::ConfigError;
 use crate::agent::fetch::FetchError;
@@ -100,6 +102,22 @@ pub enum CliError {
     /// The key for rpm files cannot be used.
     #[error(transparent)]
     Signing(#[from] KeyError),
+    /// A manifest of many installers that cannot be followed.
+    #[error("cannot follow the manifest {}", path.display())]
+    Batching {
+        /// The manifest.
+        path: PathBuf,
+        /// Where it is wrong.
+        source: package::ManifestError,
+    },
+    /// Some of many installers could not be made.
+    #[error("{failed} of {of} installers could not be made")]
+    Batch {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Metadata have expired or are about to.
     #[error("{role}.json {} at {expires}", if *exit == Exit::Expired { "expired" } else { "expires" })]
     Expiry {
@@ -147,7 +165,7 @@ impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Config(_) => Exit::Usage,
+            Self::Usage { .. } | Self::Config(_) | Self::Batching { .. } => Exit::Usage,
             Self::Expiry { exit, .. } => *exit,
             _ => Exit::Failed,
         }
@@ -178,6 +196,8 @@ impl Hint for CliError {
             Self::MacosSigning(error) => error.hint(),
             Self::Notary(error) => error.hint(),
             Self::Print(_)
+            | Self::Batching { .. }
+            | Self::Batch { .. }
             | Self::Io(_)
             | Self::Manifest(_)
             | Self::Sample(_)

@@ -5,7 +5,7 @@
 //! sees clap, the environment or the clock: [`Surroundings`] carries these in.
 
 mod error;
-mod printer;
+pub(crate) mod printer;
 mod surroundings;
 
 pub mod completions;

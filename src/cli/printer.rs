@@ -45,17 +45,34 @@ impl Printer {
         let _ = writeln!(io::stderr().lock(), "warning: {}", line.as_ref());
     }
 
+    /// Whether there is no talk.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// The error that ended the command: sentence, causes, way out.
     pub fn report(&self, error: &CliError) {
-        let mut text = format!("error: {error}\n");
-        let mut cause: Option<&dyn Error> = error.source();
-        while let Some(error) = cause {
-            text.push_str(&format!("  caused by: {error}\n"));
-            cause = error.source();
-        }
-        if let Some(hint) = error.hint() {
-            text.push_str(&format!("  hint: {hint}\n"));
-        }
+        let text = format!("error: {}", text(error));
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
+
+    /// What stopped a part of a command, as [`text`] tells it.
+    pub fn failed(&self, part: &str, text: &str) {
+        let text = format!("failed: {part}: {text}");
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// An error's sentence, its causes and the way out, a line each.
+pub fn text(error: &CliError) -> String {
+    let mut text = format!("{error}\n");
+    let mut cause: Option<&dyn Error> = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("  caused by: {error}\n"));
+        cause = error.source();
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str(&format!("  hint: {hint}\n"));
+    }
+    text
 }

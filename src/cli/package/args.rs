@@ -3,10 +3,13 @@
 //! Switches are Go's: `--debug`, `--debug=true`, `--debug=false`. Nothing is looked up here;
 //! [`super::options`] makes sense of it.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches};
 
+use super::batch::Shard;
 use super::naming::Naming;
 use super::provenance::ProvenanceArgs;
 use super::scripts::ScriptArgs;
@@ -98,8 +101,15 @@ pub enum ArchWord {
     fleetpack package --type deb --arch arm64 --fleet-desktop --fleet-url … --enroll-secret …"
 )]
 pub struct Args {
+    // First, as the others take their values away.
+    #[command(flatten)]
+    pub(super) given: Given,
+
+    #[command(flatten)]
+    pub(super) batch: BatchArgs,
+
     /// Package type: deb, rpm, pkg.tar.zst, pkg, msi; several with commas, or `all`
-    #[arg(long = "type", required = true, value_delimiter = ',', value_parser = types, value_name = "TYPE")]
+    #[arg(long = "type", required_unless_present = "manifest", value_delimiter = ',', value_parser = types, value_name = "TYPE")]
     pub types: Vec<Types>,
 
     /// Processor of the hosts; amd64 when not given. Not for pkg, which holds both
@@ -126,6 +136,54 @@ pub struct Args {
 
     #[command(flatten)]
     pub(super) provenance: ProvenanceArgs,
+}
+
+/// The names of the arguments that were typed.
+#[derive(Clone, Debug, Default)]
+pub struct Given(pub Vec<String>);
+
+impl clap::FromArgMatches for Given {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        // Groups are among them, named after the structures of this file.
+        let ids = matches.ids().map(|id| id.as_str());
+        let ids = ids.filter(|id| !id.starts_with(char::is_uppercase));
+        Ok(Self(
+            ids.filter(|id| typed(id)).map(str::to_owned).collect(),
+        ))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for Given {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
+}
+
+/// Installers of many teams.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Many teams")]
+pub struct BatchArgs {
+    /// Make the installers of all teams in a manifest (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+
+    /// Make a share of them: 3/16 is the third of sixteen
+    #[arg(long, value_name = "K/N", requires = "manifest")]
+    pub shard: Option<Shard>,
+
+    /// Installers made at the same time; as many as there are processors
+    #[arg(long, value_name = "N", requires = "manifest")]
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// Fleet's side.

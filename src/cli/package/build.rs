@@ -17,7 +17,7 @@ use crate::agent::{AgentError, fetch, identity, linux, macos, windows};
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::compress::Compressor;
 use crate::fs::AtomicFile;
-use crate::install::{Arch, Os, Tree};
+use crate::install::{Arch, Identity, Os, Tree};
 use crate::package::{BuildContext, Builder, Format, Output, builder};
 use crate::store;
 use crate::tuf::client::{self, Client};
@@ -41,12 +41,12 @@ pub struct Built {
 }
 
 /// One installer to make.
-struct Job<'a> {
-    format: Format,
-    arch: Arch,
-    builder: &'a dyn Builder,
-    applied: &'a Applied,
-    fetched: &'a Fetched,
+pub(super) struct Job<'a> {
+    pub(super) format: Format,
+    pub(super) arch: Arch,
+    pub(super) builder: &'a dyn Builder,
+    pub(super) applied: &'a Applied,
+    pub(super) fetched: &'a Fetched,
 }
 
 /// Makes all installers.
@@ -78,7 +78,7 @@ pub fn build(
     build_jobs(options, &jobs, threads, printer)
 }
 
-fn check_place(place: &Place) -> Result<(), CliError> {
+pub(super) fn check_place(place: &Place) -> Result<(), CliError> {
     let folder = match place {
         Place::Folder(folder) => folder.as_path(),
         Place::File(file) => file.parent().unwrap_or(Path::new(".")),
@@ -154,19 +154,7 @@ fn build_jobs(
     let mut built = Vec::new();
     for ((job, tree), path) in jobs.iter().zip(trees).zip(paths) {
         printer.note(format!("Building {}", path.display()));
-        let context = BuildContext {
-            compressor: &compressor,
-            compression: job.applied.compression,
-            epoch: options.epoch,
-            cancelled: &|| false,
-        };
-        let file = write(job, &tree, &context, &path, options.signing.as_ref())?;
-        let size = match job.format {
-            Format::Pkg => options
-                .finish
-                .commit(file, &path, &tree.identity, printer)?,
-            _ => commit(file)?,
-        };
+        let size = make(job, &tree, options, &compressor, &path, printer)?;
         built.push(Built {
             format: job.format,
             arch: job.arch,
@@ -179,9 +167,38 @@ fn build_jobs(
     Ok(built)
 }
 
-fn tree(job: &Job<'_>) -> Result<Tree, AgentError> {
+/// Makes one installer and gives it its name; answers its size.
+pub(super) fn make(
+    job: &Job<'_>,
+    tree: &Tree,
+    options: &Options,
+    compressor: &Compressor,
+    path: &Path,
+    printer: &Printer,
+) -> Result<u64, CliError> {
+    let context = BuildContext {
+        compressor,
+        compression: job.applied.compression,
+        epoch: options.epoch,
+        cancelled: &|| false,
+    };
+    let file = write(job, tree, &context, path, options.signing.as_ref())?;
+    match job.format {
+        Format::Pkg => options.finish.commit(file, path, &tree.identity, printer),
+        _ => commit(file),
+    }
+}
+
+/// What it is that a job makes.
+pub(super) fn identity_of(job: &Job<'_>) -> Result<Identity, AgentError> {
+    let identifier = job.applied.config.identifier.as_deref();
+    Ok(identity(job.fetched.version()?, job.arch, identifier))
+}
+
+/// What a job's installer puts on a host.
+pub(super) fn tree(job: &Job<'_>) -> Result<Tree, AgentError> {
     let (config, fetched) = (&job.applied.config, job.fetched);
-    let identity = identity(fetched.version()?, job.arch, config.identifier.as_deref());
+    let identity = identity_of(job)?;
     let mut tree = match job.format.os() {
         Os::Linux => linux::tree(config, fetched, identity)?,
         Os::Macos => macos::tree(config, fetched, identity)?,

@@ -3,6 +3,7 @@
 pub(in crate::cli) mod anchor;
 mod applicable;
 mod args;
+mod batch;
 mod build;
 mod macos;
 mod naming;
@@ -13,6 +14,7 @@ mod signing;
 mod summary;
 
 pub use args::Args;
+pub use batch::ManifestError;
 pub use build::{Built, build};
 pub use macos::Finish;
 pub use naming::Naming;
@@ -22,8 +24,14 @@ use super::{CliError, Printer, Surroundings};
 
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    if let Some(manifest) = args.batch.manifest.clone() {
+        return batch::run(&args, &manifest, surroundings, printer);
+    }
     let provenance = args.provenance;
     let options = Options::resolve(args, surroundings, printer)?;
+    for warning in &options.warnings {
+        printer.warn(warning);
+    }
     let installers = build(&options, surroundings, printer)?;
     provenance.write(&installers, options.epoch, printer)?;
     for built in &installers {

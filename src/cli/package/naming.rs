@@ -92,7 +92,7 @@ impl Naming {
 }
 
 /// The words of `--arch`, and one for both.
-fn arch(arch: Arch) -> &'static str {
+pub fn arch(arch: Arch) -> &'static str {
     match arch {
         Arch::Amd64 => "amd64",
         Arch::Arm64 => "arm64",

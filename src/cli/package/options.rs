@@ -52,6 +52,8 @@ pub struct Options {
     pub http: HttpOptions,
     /// Where verified state is kept.
     pub state: Option<PathBuf>,
+    /// What a person should look at.
+    pub warnings: Vec<String>,
     /// What is done with a macOS package.
     pub finish: Finish,
 }
@@ -82,6 +84,7 @@ impl Options {
             anchor: Vec::new(),
             http: HttpOptions::default(),
             state: None,
+            warnings: Vec::new(),
             finish: Finish::default(),
         }
     }
@@ -110,7 +113,8 @@ impl Options {
         )?;
         let http = http_options(&args)?;
         let source = args.updates.update_url.clone();
-        let update_url = agent_update_url(&args.updates, printer)?;
+        let mut warnings = Vec::new();
+        let update_url = agent_update_url(&args.updates, &mut warnings)?;
         let compression = args.output.compression;
         let naming = args.output.outname.clone().unwrap_or_default();
         let rpm = rpm(args.output.rpm_signing_key.as_deref(), surroundings)?;
@@ -122,7 +126,7 @@ impl Options {
             false => Finish::default(),
         };
         config.check()?;
-        warn_of_short_secret(&config, printer);
+        warnings.extend(short_secret(&config));
         Ok(Self {
             config,
             scripts,
@@ -137,6 +141,7 @@ impl Options {
             source,
             http,
             state,
+            warnings,
             finish,
         })
     }
@@ -146,15 +151,14 @@ impl Options {
 const SECRET_LENGTH: usize = 16;
 
 // An rpm's header lists a sha256 of every file, and everybody on a host can read it.
-fn warn_of_short_secret(config: &Config, printer: &Printer) {
+fn short_secret(config: &Config) -> Option<String> {
     let secret = config.enrollment.as_ref().map(|e| e.secret.reveal());
-    if let Some(length) = secret.map(|secret| secret.chars().count())
-        && length < SECRET_LENGTH
-    {
-        printer.warn(format!(
+    let length = secret.map(|secret| secret.chars().count())?;
+    (length < SECRET_LENGTH).then(|| {
+        format!(
             "the enroll secret has {length} characters; one of fewer than {SECRET_LENGTH} can be guessed by who sees a digest of it"
-        ));
-    }
+        )
+    })
 }
 
 fn note_ignored(args: &Args, printer: &Printer) -> Result<(), CliError> {
@@ -173,7 +177,7 @@ fn note_ignored(args: &Args, printer: &Printer) -> Result<(), CliError> {
     Ok(())
 }
 
-fn installers(args: &Args) -> Result<Vec<(Format, Arch)>, CliError> {
+pub(super) fn installers(args: &Args) -> Result<Vec<(Format, Arch)>, CliError> {
     let mut formats = BTreeSet::new();
     for word in &args.types {
         match word {
@@ -251,7 +255,7 @@ fn rpm(key: Option<&Path>, surroundings: &Surroundings) -> Result<Rpm, CliError>
 }
 
 /// Where hosts update from: a folder is told to them as a `file` URL, with a warning.
-fn agent_update_url(updates: &UpdatesArgs, printer: &Printer) -> Result<String, CliError> {
+fn agent_update_url(updates: &UpdatesArgs, warnings: &mut Vec<String>) -> Result<String, CliError> {
     if let Some(url) = &updates.agent_update_url {
         return Ok(url.clone());
     }
@@ -267,7 +271,7 @@ fn agent_update_url(updates: &UpdatesArgs, printer: &Printer) -> Result<String, 
         }
     };
     if !updates.disable_updates {
-        printer.warn(format!(
+        warnings.push(format!(
             "hosts cannot update from {typed}; give them an address with --agent-update-url, or --disable-updates"
         ));
     }

@@ -30,7 +30,7 @@ fn line(built: &Built) -> String {
 }
 
 /// Bytes in a unit that leaves at most three digits before the point.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match units.iter().find(|(unit, _)| bytes >= *unit) {
         Some((unit, word)) => format!("{}.{} {word}", bytes / unit, bytes % unit * 10 / unit),
