@@ -168,11 +168,15 @@ pub fn create_unsynced(path: &Path, mode: u32) -> io::Result<File> {
 /// Syncs the contents of all these files, several at once.
 pub fn sync_files(files: &[PathBuf]) -> io::Result<()> {
     for_all(files, |path| {
-        step(Step::SyncFile, path)?;
-        File::open(path)
-            .and_then(|file| file.sync_all())
-            .map_err(|e| naming(e, "write", path))
+        let file = File::open(path).map_err(|e| naming(e, "open", path))?;
+        sync_file(path, &file)
     })
+}
+
+/// Syncs the contents of an open file that was called `path`.
+pub fn sync_file(path: &Path, file: &File) -> io::Result<()> {
+    step(Step::SyncFile, path)?;
+    file.sync_all().map_err(|e| naming(e, "write", path))
 }
 
 /// Syncs these folders, several at once.

@@ -24,11 +24,23 @@ struct Guide {
 }
 
 /// One line each, in alphabetical order.
-const GUIDES: [Guide; 1] = [Guide {
-    name: "recover-from-compromise",
-    needs: &["bash", "python3", "curl"],
-    prepare: programs,
-}];
+const GUIDES: [Guide; 3] = [
+    Guide {
+        name: "mirror",
+        needs: &["bash", "python3", "curl"],
+        prepare: programs,
+    },
+    Guide {
+        name: "recover-from-compromise",
+        needs: &["bash", "python3", "curl"],
+        prepare: programs,
+    },
+    Guide {
+        name: "self-host",
+        needs: &["bash"],
+        prepare: programs,
+    },
+];
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {

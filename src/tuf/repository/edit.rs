@@ -372,13 +372,11 @@ impl Repository {
         let snapshot = change.snapshot.as_ref().unwrap_or(self.base.snapshot());
         snapshots.accept(snapshot.bytes())?;
         let mut top = snapshots.finish()?;
-        top.accept(
-            change
-                .targets
-                .as_ref()
-                .unwrap_or(self.base.targets())
-                .bytes(),
-        )?;
+        match &change.targets {
+            Some(targets) => top.accept(targets.bytes())?,
+            None if top.carry_over(&self.base)? => {}
+            None => top.accept(self.base.targets().bytes())?,
+        }
         top.finish()
     }
 

@@ -1,12 +1,12 @@
-//! Copies files to add into `.fleetpack/stage/`, hashing them in the same pass.
+//! Copies files to add into `.fleetpack/stage/`, and hashes what came there.
 //!
-//! Each source is read once; a second name gets a copy made by the kernel (shared blocks where
-//! the disk can), or a hard link where that was asked for. A source that changes while it is
-//! read is refused. What is done here is on the disk, folders aside, when it is done: files
-//! are synced beside the copying of the next ones.
+//! Copies are made by the kernel (shared blocks where the disk can), further names from the
+//! first one, or as hard links where that was asked for. The first copy is then hashed, once,
+//! while all of them are on their way to the disk. A source that changes while it is copied is
+//! refused. What is done here is on the disk, folders aside, when it is done.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::{RepositoryError, io_error};
-use crate::fs::{Step, following, joined};
+use crate::fs::{following, joined};
 use crate::tuf::hashes::{Digests, Hasher};
 
 /// Beyond this many files the disk is synced as a whole, in the end.
 const ONE_BY_ONE: usize = 64;
 /// Threads that wait for files to reach the disk.
-const SYNCERS: usize = 2;
+const SYNCERS: usize = 4;
 
 /// How a content gets its second name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,51 +104,54 @@ impl Stage<'_> {
         &self,
         number: usize,
         job: &Job<'_>,
-        written: &Sender<PathBuf>,
+        written: &Sender<Written>,
     ) -> Result<Staged, RepositoryError> {
-        let first = self.folder.join(format!("source-{number}"));
+        // What they are called may depend on the digests, how many they are does not.
+        let count = (job.names)(&Digests::of(b"")).len();
+        let part = |copy: usize| self.folder.join(format!("source-{number}-{copy}"));
+        let first = part(0);
+        match job.known {
+            Some(_) => crate::fs::rename_unsynced(job.source, &first)
+                .map_err(io_error(format!("write {}", first.display())))?,
+            None => copy_unchanging(job.source, &first)?,
+        }
+        let hand_over = |path: &Path| match count <= ONE_BY_ONE {
+            true => send(path, written),
+            false => Ok(()),
+        };
+        hand_over(&first)?;
+        for copy in 1..count {
+            self.check_stop()?;
+            self.copies.copy(&first, &part(copy))?;
+            hand_over(&part(copy))?;
+        }
         let digests = match job.known {
-            Some(known) => {
-                crate::fs::rename_unsynced(job.source, &first)
-                    .map_err(io_error(format!("write {}", first.display())))?;
-                known.clone()
-            }
-            None => self.copy_unchanging(job.source, &first)?,
+            Some(known) => known.clone(),
+            None => self.hash(&first)?,
         };
         let files = (job.names)(&digests);
-        let one_by_one = files.len() <= ONE_BY_ONE;
-        let mut moved: Option<PathBuf> = None;
-        for name in &files {
+        for (copy, name) in files.iter().enumerate() {
             let path = self.folder.join(name);
             make_parents(&path)?;
-            match &moved {
-                None => {
-                    crate::fs::rename_unsynced(&first, &path)
-                        .map_err(io_error(format!("write {}", path.display())))?;
-                    moved = Some(path.clone());
-                }
-                Some(first) => {
-                    self.check_stop()?;
-                    self.copies.copy(first, &path)?;
-                }
-            }
-            if one_by_one {
-                // Nobody listens only after an error, which is reported.
-                let _ = written.send(path);
-            }
+            crate::fs::rename_unsynced(&part(copy), &path)
+                .map_err(io_error(format!("write {}", path.display())))?;
         }
         Ok(Staged { digests, files })
     }
 
-    fn copy_unchanging(&self, source: &Path, to: &Path) -> Result<Digests, RepositoryError> {
-        let before = check_source(source)?;
-        let digests = self.copy_hashing(source, to)?;
-        // By name: a file renamed over the old one is another file.
-        let after = check_source(source)?;
-        let identity = |m: &Metadata| (m.ino(), m.len(), m.mtime(), m.mtime_nsec());
-        match identity(&before) == identity(&after) && digests.length == before.len() {
-            true => Ok(digests),
-            false => refuse(source, "it changed while it was read"),
+    fn hash(&self, path: &Path) -> Result<Digests, RepositoryError> {
+        let reading = || io_error(format!("read {}", path.display()));
+        let mut input = File::open(path).map_err(reading())?;
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            self.check_stop()?;
+            match input.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(n) => hasher.update(&buffer[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(reading()(e)),
+            }
         }
     }
 
@@ -158,30 +161,32 @@ impl Stage<'_> {
             false => Ok(()),
         }
     }
+}
 
-    fn copy_hashing(&self, source: &Path, target: &Path) -> Result<Digests, RepositoryError> {
-        let reading = || format!("read {}", source.display());
-        let writing = || format!("copy {} into the repository", source.display());
-        let mut input = File::open(source).map_err(io_error(reading()))?;
-        let mut output = crate::fs::create_unsynced(target, 0o644).map_err(io_error(writing()))?;
-        let mut hasher = Hasher::new();
-        let mut buffer = vec![0; 1 << 18];
-        loop {
-            self.check_stop()?;
-            let n = match input.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(io_error(reading())(e)),
-            };
-            hasher.update(&buffer[..n]);
-            output
-                .write_all(&buffer[..n])
-                .map_err(io_error(writing()))?;
-        }
-        crate::fs::step(Step::Write, target).map_err(io_error(writing()))?;
-        Ok(hasher.finish())
+fn copy_unchanging(source: &Path, to: &Path) -> Result<(), RepositoryError> {
+    let before = check_source(source)?;
+    let copied = crate::fs::copy_unsynced(source, to, 0o644).and_then(|()| to.metadata());
+    let copied = copied.map_err(io_error(format!(
+        "copy {} into the repository",
+        source.display()
+    )))?;
+    // By name: a file renamed over the old one is another file.
+    let after = check_source(source)?;
+    let identity = |m: &Metadata| (m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+    match identity(&before) == identity(&after) && copied.len() == before.len() {
+        true => Ok(()),
+        false => refuse(source, "it changed while it was read"),
     }
+}
+
+// A file on its way to the disk; the name is for errors, it may have another by then.
+type Written = (PathBuf, File);
+
+fn send(path: &Path, written: &Sender<Written>) -> Result<(), RepositoryError> {
+    let file = File::open(path).map_err(io_error(format!("read {}", path.display())))?;
+    // Nobody listens only after an error, which is reported.
+    let _ = written.send((path.to_owned(), file));
+    Ok(())
 }
 
 /// Does `work` on each item, several at once; results in their order, or the first error.
@@ -225,12 +230,14 @@ pub(super) fn hash_all(paths: &[PathBuf]) -> Result<Vec<Digests>, RepositoryErro
     })
 }
 
-fn sync_each(written: &Mutex<Receiver<PathBuf>>) -> io::Result<()> {
+fn sync_each(written: &Mutex<Receiver<Written>>) -> io::Result<()> {
     loop {
         // The lock is held while waiting: whoever has it takes the next one.
         let next = lock(written).recv();
-        let Ok(path) = next else { return Ok(()) };
-        crate::fs::sync_files(&[path])?;
+        let Ok((path, file)) = next else {
+            return Ok(());
+        };
+        crate::fs::sync_file(&path, &file)?;
     }
 }
 
