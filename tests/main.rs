@@ -15,6 +15,7 @@ mod arch;
 mod bad_input;
 mod batch;
 mod broken_repositories;
+mod ceremony;
 mod conformance;
 mod deb;
 mod doctor;
@@ -23,6 +24,7 @@ mod foreign_packages;
 mod guides;
 mod harness;
 mod harness_works;
+mod keys;
 mod linux_arch;
 mod linux_deb;
 mod linux_rpm;
@@ -56,12 +58,14 @@ fn main() -> std::process::ExitCode {
         batch::trials(),
         broken_repositories::trials(),
         conformance::trials(),
+        ceremony::trials(),
         deb::trials(),
         doctor::trials(),
         documents::trials(),
         foreign_packages::trials(),
         guides::trials(),
         harness_works::trials(),
+        keys::trials(),
         linux_arch::trials(),
         linux_deb::trials(),
         linux_rpm::trials(),

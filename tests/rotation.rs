@@ -110,14 +110,10 @@ fn refused() {
     .says("error: the targets role has no key 00\n");
     updates(&scratch, ["rotate", "targets", "--path", "repo", "--keys", "0"])
         .fails(1)
-        .says("error: the targets role would have 0 keys, fewer than the 1 that must sign\n  hint: --keys N\n");
+        .says("error: the targets role would have 0 keys, fewer than the 1 that must sign\n  hint: give it more keys (rotate --keys N");
     updates(&scratch, ["rotate", "mirrors", "--path", "repo"]).fails(2);
     updates(&scratch, ["rotate", "--path", "repo"]).fails(2);
     before.unchanged(&scratch.state("repo"));
-    std::fs::remove_file(scratch.join("repo/keys/root.json")).unwrap();
-    updates(&scratch, ["rotate", "targets", "--path", "repo"])
-        .fails(1)
-        .says("error: the root key is needed, and repo/keys/root.json does not exist\n");
 }
 
 fn begin(scratch: &Scratch, peer: Peer) -> Server {

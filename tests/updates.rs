@@ -122,6 +122,7 @@ fn init_makes_a_repository() {
         ".fleetpack",
         ".fleetpack/lock",
         "keys",
+        "keys/pinned-root.json",
         "keys/root.json",
         "keys/snapshot.json",
         "keys/state.json",

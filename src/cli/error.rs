@@ -20,9 +20,11 @@ use crate::package::rpm::KeyError;
 use crate::provenance::BomError;
 use crate::publish::PublishError;
 use crate::store::StoreError;
+use crate::tuf::ceremony::CeremonyError;
 use crate::tuf::client::ClientError;
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::RepositoryError;
+use crate::tuf::token::TokenError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Exit {
     ExpiresSoon = 3,
     /// Metadata have expired.
     Expired = 4,
+    /// The change waits for signatures, and nothing is published yet.
+    Waiting = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -87,6 +91,12 @@ pub enum CliError {
     /// The installer could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A payload is not to be signed.
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyError),
+    /// A token's key could not be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The update repository could not be read or changed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -167,6 +177,7 @@ impl CliError {
         match self {
             Self::Usage { .. } | Self::Config(_) | Self::Batching { .. } => Exit::Usage,
             Self::Expiry { exit, .. } => *exit,
+            Self::Repository(RepositoryError::Held(_)) => Exit::Waiting,
             _ => Exit::Failed,
         }
     }
@@ -191,6 +202,8 @@ impl Hint for CliError {
             Self::Faults { .. } => None,
             Self::Release(error) => error.hint(),
             Self::Inspect(error) => error.hint(),
+            Self::Ceremony(error) => error.hint(),
+            Self::Token(error) => error.hint(),
             Self::Build(error) => error.hint(),
             Self::Signing(error) => error.hint(),
             Self::MacosSigning(error) => error.hint(),

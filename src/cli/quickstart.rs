@@ -122,7 +122,7 @@ fn make_repository(
         now: surroundings.now,
         validities: Validities::default(),
     };
-    repository::create(&layout, &mut signing)?;
+    repository::create(&layout, &repository::Tokens::new(), &mut signing)?;
     let mut targets = Vec::new();
     for sample in sample::agent()? {
         targets.push(target(dir, &sample)?);

@@ -49,6 +49,103 @@ impl Key {
         }
     }
 
+    /// An ECDSA key on P-256 in the object that go-tuf writes; `info` is its
+    /// SubjectPublicKeyInfo in DER.
+    pub fn ecdsa_p256(info: &[u8]) -> Self {
+        Self {
+            object: pem_object("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", info),
+            public: Public::EcdsaP256(info.to_vec()),
+        }
+    }
+
+    /// An RSA key, as [`Key::ecdsa_p256`].
+    pub fn rsa_pss(info: &[u8]) -> Self {
+        Self {
+            object: pem_object("rsa", "rsassa-pss-sha256", info),
+            public: Public::RsaPss(info.to_vec()),
+        }
+    }
+
+    /// Reads a public key as people carry it: the object of TUF metadata, or PEM
+    /// (`PUBLIC KEY`, RFC 7468). The sentence says what is wrong.
+    pub fn from_text(text: &str) -> Result<Self, String> {
+        let key = match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => Self::from_object(object)?,
+            _ => {
+                let info = pem(text).ok_or("it is neither a TUF key nor a public key in PEM")?;
+                Self::from_info(&info)?
+            }
+        };
+        key.check_writable()?;
+        Ok(key)
+    }
+
+    // By the algorithm at the head of the SubjectPublicKeyInfo (RFC 8410, 5480, 3279).
+    fn from_info(info: &[u8]) -> Result<Self, String> {
+        const ED25519: &[u8] = &[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+        const P256: &[u8] = &[
+            0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86,
+            0x48, 0xce, 0x3d, 3, 1, 7, 3, 0x42, 0, 4,
+        ];
+        const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+        if let Some(public) = info.strip_prefix(ED25519) {
+            let public = public
+                .try_into()
+                .map_err(|_| "its ed25519 key is not 32 bytes long")?;
+            return Ok(Self::ed25519(public));
+        }
+        if info.starts_with(P256) && info.len() == P256.len() + 64 {
+            return Ok(Self::ecdsa_p256(info));
+        }
+        match info
+            .get(..32)
+            .is_some_and(|head| head.windows(RSA.len()).any(|w| w == RSA))
+        {
+            true => Ok(Self::rsa_pss(info)),
+            false => Err("it is neither an ed25519, nor an ECDSA P-256, nor an RSA key".to_owned()),
+        }
+    }
+
+    /// Whether agents can use the key in a root that we write (go-tuf 0.5.2 refuses a whole
+    /// root for one key that it does not know). The sentence says why not.
+    pub fn check_writable(&self) -> Result<(), String> {
+        let text = |field| self.object.get(field).and_then(Value::as_str);
+        let (keytype, scheme) = (self.keytype(), text("scheme").unwrap_or_default());
+        match (keytype, scheme) {
+            ("ed25519", "ed25519")
+            | ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256")
+            | ("rsa", "rsassa-pss-sha256") => {}
+            _ => {
+                return Err(format!(
+                    "agents refuse a root with a key of type {keytype} and scheme {scheme}"
+                ));
+            }
+        }
+        // The old form of an ECDSA key, a bare point in hex, is read and never written.
+        let in_pem = keytype == "ed25519"
+            || self
+                .object
+                .get("keyval")
+                .and_then(|keyval| keyval.get("public"))
+                .and_then(Value::as_str)
+                .is_some_and(|text| text.contains("-----BEGIN PUBLIC KEY-----"));
+        match self.usable() && in_pem && self.readable() {
+            true => Ok(()),
+            false => Err(format!("its {keytype} key cannot be read")),
+        }
+    }
+
+    // Whether the bytes are a public key at all.
+    fn readable(&self) -> bool {
+        let (algorithm, bytes): (&dyn signature::VerificationAlgorithm, _) = match &self.public {
+            Public::Ed25519(bytes) => (&signature::ED25519, bytes),
+            Public::EcdsaP256(bytes) => (&signature::ECDSA_P256_SHA256_ASN1, bytes),
+            Public::RsaPss(bytes) => (&signature::RSA_PSS_2048_8192_SHA256, bytes),
+            Public::Unusable => return false,
+        };
+        signature::ParsedPublicKey::new(algorithm, bytes).is_ok()
+    }
+
     /// Reads a key's object; an error when it has no `keytype`, `scheme` and `keyval`.
     pub fn from_object(object: Map<String, Value>) -> Result<Self, String> {
         let text = |field: &str| match object.get(field) {
@@ -128,6 +225,27 @@ impl Key {
             .verify(message, signature)
             .is_ok()
     }
+}
+
+fn pem_object(keytype: &str, scheme: &str, info: &[u8]) -> Map<String, Value> {
+    let body = base64::engine::general_purpose::STANDARD.encode(info);
+    let lines = body.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines: Vec<_> = lines.collect();
+    let text = format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        lines.join("\n")
+    );
+    let mut keyval = Map::new();
+    keyval.insert("public".into(), text.into());
+    let mut object = Map::new();
+    object.insert("keytype".into(), keytype.into());
+    object.insert("scheme".into(), scheme.into());
+    object.insert(
+        "keyid_hash_algorithms".into(),
+        vec!["sha256", "sha512"].into(),
+    );
+    object.insert("keyval".into(), keyval.into());
+    object
 }
 
 fn ed25519_public(value: &str) -> Option<Public> {

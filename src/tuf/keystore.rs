@@ -146,6 +146,9 @@ pub enum KeystoreError {
     /// No passphrase could be had.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
+    /// A token did not sign.
+    #[error(transparent)]
+    Token(#[from] super::token::TokenError),
     /// No randomness, no memory for scrypt, or a key that does not sign.
     #[error("cannot {0}")]
     Crypto(&'static str),
@@ -165,6 +168,7 @@ impl crate::hint::Hint for KeystoreError {
                 Some(format!("export {variable}=…"))
             }
             Self::Form { reason, .. } => Some((*reason).to_owned()),
+            Self::Token(error) => error.hint(),
             _ => None,
         }
     }
@@ -177,6 +181,16 @@ pub trait Signer: Send + Sync {
 
     /// Signs `message`.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeystoreError>;
+}
+
+impl Signer for std::sync::Arc<dyn Signer> {
+    fn public(&self) -> &Key {
+        (**self).public()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeystoreError> {
+        (**self).sign(message)
+    }
 }
 
 /// An ed25519 key in memory.
@@ -308,6 +322,11 @@ impl Keystore {
         self.path(role).exists()
     }
 
+    /// Whether a role's key file is sealed by a passphrase.
+    pub fn is_sealed(&self, role: Role) -> Result<bool, KeystoreError> {
+        Ok(self.file(role)?.encrypted)
+    }
+
     /// Reads a role's keys, asking for the passphrase when they are sealed.
     pub fn load(
         &self,
@@ -391,6 +410,21 @@ impl Keystore {
 
     fn read(&self, role: Role) -> Result<Content, KeystoreError> {
         let path = self.path(role);
+        let form = |reason| KeystoreError::Form {
+            path: path.clone(),
+            reason,
+        };
+        let file = self.file(role)?;
+        if !file.encrypted {
+            return keys_from(file.data).map(Content::Plain).map_err(form);
+        }
+        serde_json::from_value(file.data)
+            .map(Content::Sealed)
+            .map_err(|_| form("its \"data\" is not what go-tuf writes"))
+    }
+
+    fn file(&self, role: Role) -> Result<File, KeystoreError> {
+        let path = self.path(role);
         let bytes = crate::fs::read_limited(&path, FILE_LIMIT)
             .map_err(|source| KeystoreError::Io {
                 role,
@@ -401,18 +435,10 @@ impl Keystore {
         let Some(bytes) = bytes else {
             return Err(KeystoreError::Missing { role, path });
         };
-        let form = |reason| KeystoreError::Form {
-            path: path.clone(),
-            reason,
-        };
-        let file: File = serde_json::from_slice(&bytes)
-            .map_err(|_| form("a key file is an object with \"encrypted\" and \"data\""))?;
-        if !file.encrypted {
-            return keys_from(file.data).map(Content::Plain).map_err(form);
-        }
-        serde_json::from_value(file.data)
-            .map(Content::Sealed)
-            .map_err(|_| form("its \"data\" is not what go-tuf writes"))
+        serde_json::from_slice(&bytes).map_err(|_| KeystoreError::Form {
+            path,
+            reason: "a key file is an object with \"encrypted\" and \"data\"",
+        })
     }
 
     /// Writes a role's keys sealed by `passphrase`, in place of what the file held.

@@ -6,6 +6,7 @@
 //! specification is marked `// go-tuf 0.5.2:`.
 //! Specification: <https://theupdateframework.github.io/specification/v1.0.34/>.
 
+pub mod ceremony;
 pub mod client;
 pub mod delegation;
 pub mod hashes;
@@ -14,11 +15,14 @@ pub mod key;
 pub mod keystore;
 pub mod metadata;
 pub mod name;
+#[cfg(all(feature = "pkcs11", not(target_feature = "crt-static")))]
+mod pkcs11;
 mod rejected;
 pub mod repository;
 pub mod state;
 pub mod survey;
 pub mod time;
+pub mod token;
 pub mod trusted;
 
 #[cfg(test)]

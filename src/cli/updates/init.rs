@@ -1,7 +1,7 @@
 //! `updates init`.
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings};
-use crate::tuf::repository::{self, Signing, Validities};
+use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome};
+use crate::tuf::repository::{self, Rotated, Signing, Validities};
 use crate::tuf::time::Validity;
 
 /// What follows `init`.
@@ -9,6 +9,14 @@ use crate::tuf::time::Validity;
 pub struct Args {
     #[command(flatten)]
     place: Place,
+
+    /// Take the role's key from a token, in place of a new key file (ROLE=pkcs11:…)
+    #[arg(long, value_name = "ROLE=URI")]
+    key: Vec<super::tokens::Named>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 
     /// How long the root metadata are valid
     #[arg(long, value_name = "TIME", default_value = "10y")]
@@ -29,6 +37,7 @@ pub struct Args {
 
 /// Makes the repository and prints its key ids.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let tokens = super::tokens::open(&args.key, surroundings)?;
     let mut signing = Signing {
         ask: &mut Passphrases::new(surroundings, printer),
         now: surroundings.now,
@@ -39,9 +48,10 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
             timestamp: args.timestamp_expires,
         },
     };
-    let created = repository::create(&args.place.layout(), &mut signing)?;
-    for (role, id) in created.keys {
-        printer.result(format!("Generated {role} key with ID: {id}"))?;
-    }
-    Ok(())
+    let created = repository::create(&args.place.layout(), &tokens, &mut signing)?;
+    let created = Rotated {
+        generated: created.keys,
+        ..Rotated::default()
+    };
+    outcome::print(created, args.json, printer)
 }

@@ -8,10 +8,14 @@ mod change;
 mod consistent;
 mod groups;
 mod init;
+mod keys;
 mod look;
 mod manifest;
 mod mirror;
+mod outcome;
 mod passphrases;
+mod payload;
+mod pending;
 mod promote;
 mod prune;
 mod publish;
@@ -22,13 +26,14 @@ mod roots;
 mod rotate;
 mod status;
 mod timestamp;
+mod tokens;
 mod verify;
 
 use std::path::PathBuf;
 
 use super::{CliError, Printer, Surroundings};
 use crate::tuf::repository::{Layout, Opened, Repository};
-use passphrases::Passphrases;
+use passphrases::{NewPassphrases, Passphrases};
 
 /// What follows `updates`.
 #[derive(Debug, clap::Args)]
@@ -66,6 +71,16 @@ enum Command {
     Publish(publish::Args),
     /// Take over what another host published
     Pull(pull::Args),
+    /// List and change the keys of each role
+    Keys(keys::Args),
+    /// Show or give up the edit that waits for signatures
+    Pending(pending::Args),
+    /// Write what waits for a signature into a file, to carry to the machine with the key
+    Payload(payload::PayloadArgs),
+    /// Show what such a file changes, and sign it; needs keys, not the repository
+    Sign(payload::SignArgs),
+    /// Take the signatures back from such a file, and publish when they suffice
+    Attach(payload::AttachArgs),
     /// Print the root metadata, for `--update-roots`
     Roots(roots::Args),
 }
@@ -86,6 +101,11 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Rotate(args) => rotate::run(args, surroundings, printer),
         Command::Publish(args) => publish::run(args, surroundings, printer),
         Command::Pull(args) => pull::run(args, surroundings, printer),
+        Command::Keys(args) => keys::run(args, surroundings, printer),
+        Command::Pending(args) => pending::run(args, printer),
+        Command::Payload(args) => payload::payload(args, printer),
+        Command::Sign(args) => payload::sign(args, surroundings, printer),
+        Command::Attach(args) => payload::attach(args, surroundings, printer),
         Command::Roots(args) => roots::run(args, printer),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use super::tokens::{self, Named};
+use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Rotation, Signing, Validities};
 use crate::tuf::time::Validity;
@@ -18,9 +19,10 @@ pub struct Args {
     )]
     role: Option<Role>,
 
-    /// Replace this key alone
-    #[arg(long, value_name = "ID", requires = "role")]
-    key: Option<String>,
+    /// Replace this key alone (its id); or use the key of a token (ROLE=pkcs11:…), as a new
+    /// key when the role does not have it yet, to sign with when it does
+    #[arg(long, value_name = "ID|ROLE=URI")]
+    key: Vec<KeyArg>,
 
     /// Make this many new keys [default: as many as are missing]
     #[arg(long, value_name = "N", requires = "role")]
@@ -33,6 +35,10 @@ pub struct Args {
 
     #[command(flatten)]
     place: Place,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 
     /// How long the root metadata are valid
     #[arg(long, value_name = "TIME", default_value = "10y")]
@@ -51,6 +57,24 @@ pub struct Args {
     timestamp_expires: Validity,
 }
 
+/// A key id, or a token's key.
+#[derive(Clone, Debug)]
+enum KeyArg {
+    Id(String),
+    Token(Named),
+}
+
+impl FromStr for KeyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.contains('=') {
+            true => text.parse().map(Self::Token),
+            false => Ok(Self::Id(text.to_owned())),
+        }
+    }
+}
+
 impl FromStr for Role {
     type Err = String;
 
@@ -62,15 +86,30 @@ impl FromStr for Role {
 
 /// Replaces the keys and prints the new ones' ids.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
-    let mut repository = args.place.open(printer)?;
+    let (mut ids, mut named) = (Vec::new(), Vec::new());
+    for key in args.key {
+        match key {
+            KeyArg::Id(id) => ids.push(id),
+            KeyArg::Token(token) => named.push(token),
+        }
+    }
     let rotation = match args.role {
         Some(role) => Rotation::Planned {
             role,
-            key: args.key,
+            key: ids.pop(),
             new: args.keys,
         },
         None => Rotation::Compromised(args.compromised),
     };
+    if !ids.is_empty() {
+        return Err(CliError::usage(
+            "--key ID names one key of a role that is rotated by itself",
+            "fleetpack updates rotate ROLE --key ID",
+        ));
+    }
+    let tokens = tokens::open(&named, surroundings)?;
+    let mut repository = args.place.open(printer)?;
+    repository.use_tokens(tokens);
     let mut signing = Signing {
         ask: &mut Passphrases::new(surroundings, printer),
         now: surroundings.now,
@@ -82,11 +121,5 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         },
     };
     let rotated = repository.rotate(&rotation, &mut signing)?;
-    for (role, id) in rotated.revoked {
-        printer.result(format!("Revoked {role} key with ID: {id}"))?;
-    }
-    for (role, id) in rotated.generated {
-        printer.result(format!("Generated {role} key with ID: {id}"))?;
-    }
-    Ok(())
+    outcome::print(rotated, args.json, printer)
 }

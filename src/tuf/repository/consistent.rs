@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::edit::{Change, Signing, expires};
+use super::keyring::Keyring;
+use super::pending::{Edit, Outcome};
 use super::stage::{self, Copies};
 use super::targets::places;
 use super::{Repository, RepositoryError, commit, io_error};
@@ -25,13 +27,16 @@ impl Repository {
         if self.consistent() {
             return Ok(false);
         }
-        let [keys] = self.keys([Role::Root], signing)?;
+        self.check_no_pending()?;
+        let mut ring = Keyring::new(self.tokens.clone());
         let mut root = self.base.root().signed.clone();
         root.consistent_snapshot = true;
         root.common_mut().version += 1;
         root.common_mut().expires = expires(Role::Root, signing)?;
+        self.check_hand(Role::Root, &root, &mut ring, signing)?;
+        let keys = ring.role(&self.layout, Role::Root, signing.ask)?;
         let change = Change {
-            root: Some(keys.sign(&root)?),
+            root: Some(keys.sign(&root, &[&self.base.root().signed])?),
             ..Change::default()
         };
         commit::clear_stage(&self.layout)?;
@@ -42,8 +47,16 @@ impl Repository {
                 return Err(error);
             }
         };
-        self.publish(&change, files, signing.now)?;
-        Ok(true)
+        let edit = Edit {
+            what: "consistent-snapshot on".to_owned(),
+            change,
+            files,
+            ..Edit::default()
+        };
+        match self.settle(edit, &mut ring, signing)? {
+            Outcome::Published => Ok(true),
+            Outcome::Held(missing) => Err(RepositoryError::Held(missing)),
+        }
     }
 
     // What the new root leads to, under the names that it leads to.

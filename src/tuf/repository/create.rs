@@ -8,10 +8,12 @@ use std::path::Path;
 
 use serde_json::Map;
 
-use super::edit::{Keys, Signing, expires, meta_of};
-use super::memory::Memory;
+use super::edit::{Signing, expires, meta_of};
+use super::keyring::{Keys, Tokens};
+use super::memory::{self, Memory};
 use super::{Layout, RepositoryError, commit, io_error};
 use crate::fs::Lock;
+use crate::tuf::key::Key;
 use crate::tuf::keystore::{FileKey, Keystore, Passphrase};
 use crate::tuf::metadata::{
     Common, Metadata, Role, RoleKeys, Root, Signed, Snapshot, Targets, Timestamp,
@@ -26,11 +28,18 @@ pub struct Created {
     pub keys: Vec<(Role, String)>,
 }
 
-/// Makes a repository where there is none.
-pub fn create(layout: &Layout, signing: &mut Signing<'_>) -> Result<Created, RepositoryError> {
+/// Makes a repository where there is none. A role with keys on tokens gets no key file.
+pub fn create(
+    layout: &Layout,
+    tokens: &Tokens,
+    signing: &mut Signing<'_>,
+) -> Result<Created, RepositoryError> {
     check_empty(layout)?;
     let mut passphrases = Vec::new();
     for role in Role::ALL {
+        if tokens.contains_key(&role) {
+            continue;
+        }
         let passphrase = signing
             .ask
             .new_one(role)
@@ -45,7 +54,7 @@ pub fn create(layout: &Layout, signing: &mut Signing<'_>) -> Result<Created, Rep
     check_empty(layout)?;
     let new = work.join("new");
     commit::remove_tree(&new)?;
-    let created = fill(&new, passphrases, signing).and_then(|created| {
+    let created = fill(&new, passphrases, tokens, signing).and_then(|created| {
         let done = new.join("complete");
         crate::fs::write_atomic(&done, b"", 0o644).map_err(io_error("write the repository"))?;
         Ok(created)
@@ -101,13 +110,15 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
 
 fn remember(layout: &Layout) -> Result<(), RepositoryError> {
     let mut memory = Memory::default();
-    memory.saw(&super::verify(layout, &memory)?)?;
-    memory.write(&layout.state())
+    let trusted = super::verify(layout, &memory)?;
+    memory.saw(&trusted)?;
+    memory::remember(layout, &memory, &trusted)
 }
 
 fn fill(
     new: &Path,
     passphrases: Vec<(Role, Passphrase)>,
+    tokens: &Tokens,
     signing: &Signing<'_>,
 ) -> Result<Created, RepositoryError> {
     let make = |folder: &str, mode| {
@@ -123,17 +134,23 @@ fn fill(
     for (role, passphrase) in passphrases {
         let key = [FileKey::generate()?];
         store.save(role, &key, &passphrase)?;
-        keys.insert(role, Keys::new(key.into()));
+        keys.insert(role, Keys::new(role, key.into(), tokens));
+    }
+    for role in tokens.keys() {
+        keys.insert(*role, Keys::new(*role, Vec::new(), tokens));
     }
     for (name, bytes) in documents(&keys, signing)? {
         commit::stage_document(&new.join("repository"), &name, &bytes)?;
     }
-    let id = |keys: &Keys| keys.public().map(|(id, _)| id.to_owned()).next();
-    let created = Role::ALL
-        .into_iter()
-        .filter_map(|role| Some((role, id(keys.get(&role)?)?)));
+    let ids = |role| {
+        let keys = keys
+            .get(&role)
+            .into_iter()
+            .flat_map(|keys| keys.fresh(None));
+        keys.map(move |key| (role, key.id()))
+    };
     Ok(Created {
-        keys: created.collect(),
+        keys: Role::ALL.into_iter().flat_map(ids).collect(),
     })
 }
 
@@ -146,8 +163,8 @@ fn documents(
         common: head(Role::Root)?,
         keys: keys
             .values()
-            .flat_map(Keys::public)
-            .map(|(id, key)| (id.to_owned(), key.clone()))
+            .flat_map(|keys| keys.fresh(None))
+            .map(|key| (key.id(), key.clone()))
             .collect(),
         roles: keys
             .iter()
@@ -162,34 +179,32 @@ fn documents(
         delegations: None,
         extra: Map::new(),
     };
-    let targets = sign(keys, &targets)?;
+    let targets = sign(keys, &root, &targets)?;
     let snapshot = Snapshot {
         common: head(Role::Snapshot)?,
         meta: BTreeMap::from([(Role::Targets.file(), meta_of(&targets))]),
         extra: Map::new(),
     };
-    let snapshot = sign(keys, &snapshot)?;
+    let snapshot = sign(keys, &root, &snapshot)?;
     let timestamp = Timestamp {
         common: head(Role::Timestamp)?,
         meta: BTreeMap::from([(Role::Snapshot.file(), meta_of(&snapshot))]),
         extra: Map::new(),
     };
-    let root = sign(keys, &root)?.bytes().to_vec();
+    let timestamp = sign(keys, &root, &timestamp)?.bytes().to_vec();
+    let root = sign(keys, &root, &root)?.bytes().to_vec();
     Ok(vec![
         (Role::Root.versioned_file(1), root.clone()),
         (Role::Root.file(), root),
         (Role::Targets.file(), targets.bytes().to_vec()),
         (Role::Snapshot.file(), snapshot.bytes().to_vec()),
-        (
-            Role::Timestamp.file(),
-            sign(keys, &timestamp)?.bytes().to_vec(),
-        ),
+        (Role::Timestamp.file(), timestamp),
     ])
 }
 
 fn role_keys(keys: &Keys) -> RoleKeys {
     RoleKeys {
-        keyids: keys.public().map(|(id, _)| id.to_owned()).collect(),
+        keyids: keys.fresh(None).map(Key::id).collect(),
         threshold: 1,
         extra: Map::new(),
     }
@@ -197,10 +212,11 @@ fn role_keys(keys: &Keys) -> RoleKeys {
 
 fn sign<T: Metadata>(
     keys: &BTreeMap<Role, Keys>,
+    root: &Root,
     document: &T,
 ) -> Result<Signed<T>, RepositoryError> {
     match keys.get(&T::ROLE) {
-        Some(keys) => keys.sign(document),
+        Some(keys) => keys.sign(document, &[root]),
         None => Err(RepositoryError::KeyMismatch {
             role: T::ROLE,
             path: std::path::PathBuf::new(),

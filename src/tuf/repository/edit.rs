@@ -4,19 +4,17 @@
 //! decided in `targets`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use jiff::Timestamp as Instant;
 use serde_json::Map;
 
 use super::commit::{self, Commit, Rename};
-use super::{Repository, RepositoryError};
+use super::keyring::Keys;
+use super::{Repository, RepositoryError, memory};
 use crate::tuf::client::{ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT};
 use crate::tuf::hashes::{Digests, Hashes};
-use crate::tuf::keystore::{FileKey, Keystore, Passphrases, Signer};
-use crate::tuf::metadata::{
-    MetaFile, Metadata, Role, Root, Signature, Signed, Snapshot, Targets, Timestamp,
-};
+use crate::tuf::keystore::{Keystore, Passphrases};
+use crate::tuf::metadata::{MetaFile, Metadata, Role, Root, Signed, Snapshot, Targets, Timestamp};
 use crate::tuf::name;
 use crate::tuf::time::Validity;
 use crate::tuf::trusted::{Expiry, Rejected, Roots, Trusted};
@@ -55,101 +53,6 @@ pub struct Signing<'a> {
     pub validities: Validities,
 }
 
-/// Keys of a role, with the ids under which root lists them.
-pub(super) struct Keys {
-    keys: Vec<(String, FileKey)>,
-}
-
-impl Keys {
-    /// Those keys of each role's file that `root` lists; at least as many as must sign.
-    pub fn load_all(
-        store: &Keystore,
-        root: &Root,
-        roles: &[Role],
-        ask: &mut dyn Passphrases,
-    ) -> Result<Vec<Self>, RepositoryError> {
-        let files = store.load_all(roles, ask)?.into_iter().zip(roles);
-        files
-            .map(|(keys, role)| Self::listed(root, *role, store.path(*role), keys))
-            .collect()
-    }
-
-    fn listed(
-        root: &Root,
-        role: Role,
-        path: PathBuf,
-        found: Vec<FileKey>,
-    ) -> Result<Self, RepositoryError> {
-        let mut keys: Vec<(String, FileKey)> = Vec::new();
-        let listed = root.role(role);
-        for key in found {
-            let id = listed.into_iter().flat_map(|role| &role.keyids).find(|id| {
-                root.keys
-                    .get(*id)
-                    .is_some_and(|listed| listed.same_as(key.public()))
-            });
-            if let Some(id) = id
-                && !keys.iter().any(|(other, _)| other == id)
-            {
-                keys.push((id.clone(), key));
-            }
-        }
-        let (have, need) = (keys.len() as u64, listed.map_or(1, |role| role.threshold));
-        match have {
-            0 => Err(RepositoryError::KeyMismatch { role, path }),
-            _ if have < need => Err(RepositoryError::TooFewKeys {
-                role,
-                path,
-                have,
-                need,
-            }),
-            _ => Ok(Self { keys }),
-        }
-    }
-
-    /// Keys that no root lists yet.
-    pub fn new(keys: Vec<FileKey>) -> Self {
-        let keys = keys.into_iter().map(|key| (key.public().id(), key));
-        Self {
-            keys: keys.collect(),
-        }
-    }
-
-    /// Their ids and public parts.
-    pub fn public(&self) -> impl Iterator<Item = (&str, &crate::tuf::key::Key)> {
-        self.keys
-            .iter()
-            .map(|(id, key)| (id.as_str(), key.public()))
-    }
-
-    /// Makes the document with a signature by each.
-    pub fn sign<T: Metadata>(&self, signed: &T) -> Result<Signed<T>, RepositoryError> {
-        sign_by(self.signers(), signed)
-    }
-
-    /// The keys with their ids.
-    pub fn signers(&self) -> impl Iterator<Item = (&str, &FileKey)> {
-        self.keys.iter().map(|(id, key)| (id.as_str(), key))
-    }
-}
-
-/// Makes a document with a signature by each of these keys.
-pub(super) fn sign_by<'a, T: Metadata>(
-    keys: impl Iterator<Item = (&'a str, &'a FileKey)>,
-    signed: &T,
-) -> Result<Signed<T>, RepositoryError> {
-    Signed::create(signed, |message| {
-        let signatures = keys.map(|(id, key)| {
-            Ok(Signature {
-                keyid: id.to_owned(),
-                sig: hex::encode(key.sign(message)?),
-                extra: Map::new(),
-            })
-        });
-        signatures.collect()
-    })
-}
-
 /// What a published document is to the document above it.
 pub(super) fn meta_of<T: Metadata>(document: &Signed<T>) -> MetaFile {
     let digests = Digests::of(document.bytes());
@@ -172,26 +75,33 @@ pub(super) struct Change {
     pub timestamp: Option<Signed<Timestamp>>,
     /// Files that go when nothing names them any more, relative to `repository/`.
     pub removals: Vec<String>,
+    /// It waited in `pending/`, where its new files lie.
+    pub held: bool,
 }
 
 impl Repository {
-    // The keys of these roles, in their order.
+    /// The keys of these roles, in their order, at least one of each; a wrong passphrase shows
+    /// before any work is done.
     pub(super) fn keys<const N: usize>(
         &self,
         roles: [Role; N],
         signing: &mut Signing<'_>,
     ) -> Result<[Keys; N], RepositoryError> {
         let store = Keystore::new(&self.layout.keys());
-        let root = &self.base.root().signed;
-        let keys = Keys::load_all(&store, root, &roles, signing.ask)?;
+        let keys = Keys::open_all(&store, &roles, &self.tokens, signing.ask)?;
+        for keys in &keys {
+            keys.check_any(&self.base.root().signed, &store)?;
+        }
         keys.try_into().map_err(|_| RepositoryError::Stopped)
     }
 
     /// Signs a new timestamp over what is published.
     pub fn timestamp(&mut self, signing: &mut Signing<'_>) -> Result<(), RepositoryError> {
         let [keys] = self.keys([Role::Timestamp], signing)?;
+        let root = &self.base.root().signed;
+        keys.check_enough(root, &Keystore::new(&self.layout.keys()))?;
         let change = Change {
-            timestamp: Some(keys.sign(&self.plan_timestamp(None, signing)?)?),
+            timestamp: Some(keys.sign(&self.plan_timestamp(None, signing)?, &[root])?),
             ..Change::default()
         };
         commit::clear_stage(&self.layout)?;
@@ -297,7 +207,7 @@ impl Repository {
         commit::run(&self.layout, &commit)?;
         self.base = new;
         self.memory.saw(&self.base)?;
-        self.memory.write(&self.layout.state())
+        memory::remember(&self.layout, &self.memory, &self.base)
     }
 
     fn as_an_agent(&self, change: &Change, now: Instant) -> Result<Trusted, RepositoryError> {
@@ -389,12 +299,22 @@ impl Repository {
         };
         let documents = change.in_order(consistent);
         commit::stage_documents(&self.layout, &documents)?;
-        let documents = documents.into_iter().map(|(name, _)| name);
-        let names = files.into_iter().chain(documents);
-        commit.renames.extend(names.map(|name| Rename {
+        commit.renames.extend(files.into_iter().map(|file| Rename {
+            from: match change.held {
+                // Seen from the stage.
+                true => format!("../../pending/files/{file}"),
+                false => file.clone(),
+            },
+            to: file,
+        }));
+        let documents = documents.into_iter().map(|(name, _)| Rename {
             from: name.clone(),
             to: name,
-        }));
+        });
+        commit.renames.extend(documents);
+        if change.held {
+            commit.removals.push("../pending/edit.json".to_owned());
+        }
         Ok(commit)
     }
 }

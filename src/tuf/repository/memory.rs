@@ -11,12 +11,13 @@ use std::path::Path;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use super::RepositoryError;
+use super::{Layout, RepositoryError};
 use crate::tuf::metadata::{Metadata, Role, Signed};
 use crate::tuf::trusted::Trusted;
 
 /// Largest state file that is read.
 const LIMIT: u64 = 1 << 16;
+const LIMIT_ROOT: u64 = crate::tuf::client::ROOT_LIMIT;
 
 /// One document that was signed or seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +32,14 @@ pub struct Seen {
 impl Seen {
     /// This document.
     pub fn of<T: Metadata>(document: &Signed<T>) -> Self {
+        Self::of_bytes(document.version(), document.bytes())
+    }
+
+    /// A document of this version.
+    pub fn of_bytes(version: u64, bytes: &[u8]) -> Self {
         Self {
-            version: document.version(),
-            sha256: sha256(document.bytes()),
+            version,
+            sha256: sha256(bytes),
         }
     }
 }
@@ -85,6 +91,16 @@ impl Memory {
         self.0.is_empty()
     }
 
+    /// The newest of a role's documents.
+    pub fn seen(&self, role: Role) -> Option<&Seen> {
+        self.0.get(role.name())
+    }
+
+    /// Remembers a document.
+    pub fn note(&mut self, role: Role, seen: Seen) {
+        self.0.insert(role.name().to_owned(), seen);
+    }
+
     /// The newest version of a role's document.
     pub fn version(&self, role: Role) -> Option<u64> {
         self.0.get(role.name()).map(|seen| seen.version)
@@ -121,6 +137,29 @@ impl Memory {
         *self = newer;
         Ok(news)
     }
+}
+
+/// Keeps the memory, and beside it the newest root: what a machine without the repository
+/// holds the next one against.
+pub(super) fn remember(
+    layout: &Layout,
+    memory: &Memory,
+    trusted: &Trusted,
+) -> Result<(), RepositoryError> {
+    memory.write(&layout.state())?;
+    pin(layout, trusted.root().bytes())
+}
+
+/// Writes the pinned root.
+pub(crate) fn pin(layout: &Layout, root: &[u8]) -> Result<(), RepositoryError> {
+    let path = layout.pinned();
+    let same = crate::fs::read_limited(&path, LIMIT_ROOT)
+        .map_err(super::io_error(format!("read {}", path.display())))?;
+    if same.as_deref() == Some(root) {
+        return Ok(());
+    }
+    crate::fs::write_atomic(&path, root, 0o600)
+        .map_err(|source| RepositoryError::StateReadOnly { path, source })
 }
 
 /// Fails when the memory could not be written later, after the change is visible.

@@ -12,8 +12,11 @@ mod commit;
 mod consistent;
 mod create;
 mod edit;
+mod keyring;
+mod keys;
 mod memory;
 mod mirror;
+mod pending;
 mod prune;
 mod remote;
 mod rotate;
@@ -23,8 +26,12 @@ mod unnamed;
 
 pub use create::{Created, create};
 pub use edit::{Signing, Validities};
+pub use keyring::Tokens;
+pub use keys::{KeyEdit, Listed, ListedRole};
+pub(crate) use memory::pin;
 pub use memory::{Memory, Seen};
 pub use mirror::{Lacking, Mirrored};
+pub use pending::{Missing, Outcome, Pending};
 pub use prune::{Leftover, Pruned};
 pub use remote::{Agreed, Other};
 pub use rotate::{Rotated, Rotation};
@@ -89,6 +96,11 @@ impl Layout {
         self.state
             .clone()
             .unwrap_or_else(|| self.keys().join("state.json"))
+    }
+
+    /// The root that was trusted last here; beside the memory.
+    pub fn pinned(&self) -> PathBuf {
+        self.state().with_file_name("pinned-root.json")
     }
 
     fn work(&self) -> PathBuf {
@@ -233,6 +245,67 @@ pub enum RepositoryError {
         /// The threshold.
         threshold: u64,
     },
+    /// A threshold that no number of keys can meet.
+    #[error("a threshold of 0 would trust anybody")]
+    NoThreshold,
+    /// A key that the role has already.
+    #[error("the {role} role has the key {id} already")]
+    KeyThere {
+        /// Whose key.
+        role: Role,
+        /// Its id.
+        id: String,
+    },
+    /// A public key that agents cannot use.
+    #[error("the key cannot be added: {0}")]
+    KeyType(String),
+    /// An edit waits for signatures.
+    #[error("another edit waits for signatures: {what}")]
+    Pending {
+        /// What it is.
+        what: String,
+    },
+    /// This edit does.
+    #[error("nothing is published yet: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Held(Vec<Missing>),
+    /// The repository has moved on.
+    #[error("the edit that waits, {what}, builds on metadata that are no longer the newest")]
+    PendingStale {
+        /// What it is.
+        what: String,
+    },
+    /// `pending/edit.json` cannot be read.
+    #[error("{} is not an edit that waits for signatures", path.display())]
+    PendingForm {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// No edit waits.
+    #[error("no edit waits for signatures")]
+    NothingPending,
+    /// The edit has no such document, or not yet.
+    #[error("the edit that waits has no {role} document to sign")]
+    NothingToSign {
+        /// Whose document.
+        role: Role,
+    },
+    /// What was signed is not what waits.
+    #[error("the {role} document that was signed is not the one that waits")]
+    OtherEdit {
+        /// Whose document.
+        role: Role,
+    },
+    /// A signature that is none.
+    #[error("the signature by {id} is not one of the {role} role's keys over this document")]
+    BadSignature {
+        /// Whose document.
+        role: Role,
+        /// The key id that it names.
+        id: String,
+    },
     /// A target that is not listed.
     #[error("the repository has no target {0}")]
     NoTarget(String),
@@ -335,7 +408,23 @@ impl Hint for RepositoryError {
             Self::NoSuchKey { .. } => Some("fleetpack updates roots shows the key ids".to_owned()),
             Self::NoTarget(_) => Some("fleetpack updates status".to_owned()),
             Self::NoAnchor(_) => Some("--update-roots @root.json".to_owned()),
-            Self::BelowThreshold { .. } => Some("--keys N".to_owned()),
+            Self::BelowThreshold { .. } => Some(
+                "give it more keys (rotate --keys N, keys add), or lower its threshold first (keys threshold)"
+                    .to_owned(),
+            ),
+            Self::Pending { .. } | Self::PendingStale { .. } => Some(
+                "fleetpack updates pending shows it, fleetpack updates pending drop gives it up".to_owned(),
+            ),
+            Self::Held(missing) => missing.first().map(|missing| {
+                format!(
+                    "fleetpack updates payload {} writes what is to be signed; fleetpack updates pending drop gives the edit up",
+                    missing.role
+                )
+            }),
+            Self::NothingToSign { .. } => Some("fleetpack updates pending".to_owned()),
+            Self::OtherEdit { role } => Some(format!(
+                "fleetpack updates payload {role} writes the one that waits"
+            )),
             _ => None,
         }
     }
@@ -360,6 +449,7 @@ pub struct Repository {
     layout: Layout,
     base: Trusted,
     memory: Memory,
+    tokens: Tokens,
     _lock: Lock,
 }
 
@@ -373,18 +463,20 @@ impl Repository {
         let lock =
             Lock::acquire(&work.join("lock"), waiting).map_err(io_error("lock the repository"))?;
         let recovered = commit::recover(&layout)?;
+        pending::tidy(&layout)?;
         layout.check_staged()?;
         let mut memory = Memory::read(&layout.state())?;
         let base = verify(&layout, &memory)?;
         let first_seen = memory.is_empty().then(|| Seen::of(base.root()));
-        if memory.saw(&base)? {
-            memory.write(&layout.state())?;
+        if memory.saw(&base)? || !layout.pinned().exists() {
+            memory::remember(&layout, &memory, &base)?;
         }
         memory::check_writable(&layout.state())?;
         let repository = Self {
             layout,
             base,
             memory,
+            tokens: Tokens::new(),
             _lock: lock,
         };
         let opened = Opened {
@@ -392,6 +484,11 @@ impl Repository {
             first_seen,
         };
         Ok((repository, opened))
+    }
+
+    /// Keys that lie in no key file here.
+    pub fn use_tokens(&mut self, tokens: Tokens) {
+        self.tokens = tokens;
     }
 
     /// What is published, verified; expiry was not looked at.
@@ -500,6 +597,22 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RepositoryError> {
     crate::fs::read_limited(path, limit)
         .map_err(io_error(format!("read {}", path.display())))?
         .ok_or_else(|| RepositoryError::NoDocument(path.to_owned()))
+}
+
+impl Layout {
+    // Every published root up to `last`, ascending.
+    fn root_chain(&self, last: u64) -> Result<Vec<Vec<u8>>, RepositoryError> {
+        let folder = self.repository();
+        let versions =
+            numbered_roots(&folder).map_err(io_error(format!("read {}", folder.display())))?;
+        let versions = versions.into_iter().filter(|version| *version <= last);
+        versions
+            .map(|version| {
+                let path = self.published(&Role::Root.versioned_file(version));
+                read(&path, ROOT_LIMIT)
+            })
+            .collect()
+    }
 }
 
 // From the remembered root, or the oldest published, to the newest.

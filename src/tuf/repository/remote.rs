@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::commit::{self, Commit, Rename};
-use super::edit::{Keys, Signing, expires, meta_of};
+use super::edit::{Signing, expires, meta_of};
+use super::keyring::Keys;
 use super::{Repository, RepositoryError, io_error};
 use crate::tuf::keystore::Keystore;
 use crate::tuf::metadata::{
@@ -171,9 +172,10 @@ impl Repository {
     ) -> Result<Signed<T>, RepositoryError> {
         document.common_mut().expires = expires(T::ROLE, signing)?;
         let store = Keystore::new(&self.layout.keys());
-        let keys = Keys::load_all(&store, root, &[T::ROLE], signing.ask)?;
+        let keys = Keys::open(&store, T::ROLE, &self.tokens, signing.ask)?;
+        keys.check_enough(root, &store)?;
         signed.push(T::ROLE);
-        super::edit::sign_by(keys.iter().flat_map(Keys::signers), &document)
+        keys.sign(&document, &[root])
     }
 
     // An agent that has the other copy's state takes the new one.

@@ -4,14 +4,18 @@
 //! root, so that a client finds what it can verify whichever root it has. After a compromise
 //! nothing is signed by the old keys: the new root comes first, and the keys of every role go
 //! whose documents clients must forget (TUF 5.3.11), so that agents which took an attacker's
-//! high versions follow our own, lower ones again.
+//! high versions follow our own, lower ones again. Root alone is always signed by its old keys
+//! too, for nobody would follow it otherwise. Keys that sign and are not here leave the edit
+//! waiting (`pending`).
 
 use std::collections::BTreeSet;
 
 use super::edit::{Change, Signing, expires};
-use super::{Repository, RepositoryError, io_error};
-use crate::tuf::keystore::{FileKey, Keystore, KeystoreError, Passphrase, Signer};
-use crate::tuf::metadata::{Metadata, Role, Root, Signed};
+use super::keyring::{Keyring, id_of};
+use super::pending::{Edit, Outcome};
+use super::{Repository, RepositoryError};
+use crate::tuf::keystore::Keystore;
+use crate::tuf::metadata::{Role, Root};
 
 /// Which keys are replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,84 +40,8 @@ pub struct Rotated {
     pub revoked: Vec<(Role, String)>,
     /// Keys that are trusted from now on.
     pub generated: Vec<(Role, String)>,
-}
-
-// A key file in the hand: all its keys, those listed in the old root, the new ones at its end.
-struct Hand {
-    role: Role,
-    keys: Vec<FileKey>,
-    passphrase: Option<Passphrase>,
-    /// Ids in the old root, with the place in `keys`.
-    listed: Vec<(String, usize)>,
-    /// Ids of the new keys, with the place in `keys`.
-    new: Vec<(String, usize)>,
-}
-
-impl Hand {
-    fn take(
-        store: &Keystore,
-        root: &Root,
-        role: Role,
-        signing: &mut Signing<'_>,
-    ) -> Result<Self, RepositoryError> {
-        let (keys, passphrase) = store.open(role, signing.ask)?;
-        let ids = root.role(role).into_iter().flat_map(|role| &role.keyids);
-        let listed = ids.filter_map(|id| {
-            let public = root.keys.get(id)?;
-            let place = keys.iter().position(|key| public.same_as(key.public()))?;
-            Some((id.clone(), place))
-        });
-        Ok(Self {
-            role,
-            listed: listed.collect(),
-            new: Vec::new(),
-            keys,
-            passphrase,
-        })
-    }
-
-    // For a role whose key file is lost.
-    fn empty(role: Role, signing: &mut Signing<'_>) -> Result<Self, RepositoryError> {
-        let passphrase = signing.ask.new_one(role).map_err(KeystoreError::from)?;
-        Ok(Self {
-            role,
-            keys: Vec::new(),
-            passphrase: Some(passphrase),
-            listed: Vec::new(),
-            new: Vec::new(),
-        })
-    }
-
-    fn generate(&mut self, count: u64) -> Result<(), RepositoryError> {
-        for _ in 0..count {
-            let key = FileKey::generate()?;
-            self.new.push((key.public().id(), self.keys.len()));
-            self.keys.push(key);
-        }
-        Ok(())
-    }
-
-    fn signers(&self, old: bool) -> impl Iterator<Item = (&str, &FileKey)> {
-        let old = self.listed.iter().filter(move |_| old);
-        let all = old.chain(&self.new);
-        all.filter_map(|(id, place)| Some((id.as_str(), self.keys.get(*place)?)))
-    }
-
-    fn check_threshold(&self, store: &Keystore, root: &Root) -> Result<(), RepositoryError> {
-        let need = root.role(self.role).map_or(1, |role| role.threshold);
-        let have = self.listed.len() as u64;
-        let (role, path) = (self.role, store.path(self.role));
-        match have {
-            0 => Err(RepositoryError::KeyMismatch { role, path }),
-            _ if have < need => Err(RepositoryError::TooFewKeys {
-                role,
-                path,
-                have,
-                need,
-            }),
-            _ => Ok(()),
-        }
-    }
+    /// Whether it is published.
+    pub outcome: Outcome,
 }
 
 impl Rotation {
@@ -139,6 +67,16 @@ impl Rotation {
     fn compromised(&self) -> bool {
         matches!(self, Self::Compromised(_))
     }
+
+    fn what(&self) -> String {
+        match self {
+            Self::Planned { role, .. } => format!("rotate {role}"),
+            Self::Compromised(roles) => {
+                let roles: Vec<_> = roles.iter().map(|role| role.name()).collect();
+                format!("rotate --compromised {}", roles.join(","))
+            }
+        }
+    }
 }
 
 impl Repository {
@@ -148,208 +86,197 @@ impl Repository {
         rotation: &Rotation,
         signing: &mut Signing<'_>,
     ) -> Result<Rotated, RepositoryError> {
-        let store = Keystore::new(&self.layout.keys());
+        self.check_no_pending()?;
         let roles = rotation.roles();
-        let mut hands = self.hands(rotation, &roles, &store, signing)?;
-        let mut root = self.base.root().signed.clone();
-        let mut rotated = Rotated::default();
-        for hand in hands.iter_mut().filter(|hand| roles.contains(&hand.role)) {
-            replace(&mut root, hand, rotation, &mut rotated)?;
+        let mut edit = self.root_edit(rotation.what());
+        edit.root_first = rotation.compromised();
+        for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
+            self.replace(&mut edit, role, rotation, signing)?;
         }
+        edit.documents = roles;
+        self.publish_root(edit, signing)
+    }
+
+    /// An edit of the published root that changes nothing yet.
+    pub(super) fn root_edit(&self, what: String) -> RootEdit {
+        RootEdit {
+            what,
+            root: self.base.root().signed.clone(),
+            documents: BTreeSet::new(),
+            root_first: false,
+            ring: Keyring::new(self.tokens.clone()),
+            done: Rotated::default(),
+        }
+    }
+
+    /// Signs a changed root, and the documents that change with it; they go before it, or
+    /// after it.
+    pub(super) fn publish_root(
+        &mut self,
+        edit: RootEdit,
+        signing: &mut Signing<'_>,
+    ) -> Result<Rotated, RepositoryError> {
+        let RootEdit {
+            mut root,
+            mut ring,
+            mut done,
+            ..
+        } = edit;
         root.common.version += 1;
         root.common.expires = expires(Role::Root, signing)?;
-        let change = self.resigned(&root, &roles, rotation.compromised(), &hands, signing)?;
-        self.keep_keys(&store, &hands, |repository| {
-            repository.publish(&change, Vec::new(), signing.now)
-        })?;
-        Ok(rotated)
+        let roles = with_what_names_them(edit.documents);
+        for role in roles.iter().copied().chain([Role::Root]) {
+            self.check_hand(role, &root, &mut ring, signing)?;
+        }
+        let keys = ring.role(&self.layout, Role::Root, signing.ask)?;
+        let signed = keys.sign(&root, &[&self.base.root().signed, &root])?;
+        let edit = Edit {
+            what: edit.what,
+            change: Change {
+                root: Some(signed),
+                root_first: edit.root_first,
+                ..Change::default()
+            },
+            roles,
+            files: Vec::new(),
+        };
+        done.outcome = self.settle(edit, &mut ring, signing)?;
+        Ok(done)
     }
 
-    // The key files of root, of the roles rotated, and of those whose metadata change too.
-    fn hands(
+    // A key file of another repository is a mistake; one that is not here leaves the edit
+    // waiting.
+    pub(super) fn check_hand(
         &self,
-        rotation: &Rotation,
-        roles: &BTreeSet<Role>,
-        store: &Keystore,
+        role: Role,
+        new: &Root,
+        ring: &mut Keyring,
         signing: &mut Signing<'_>,
-    ) -> Result<Vec<Hand>, RepositoryError> {
-        let root = &self.base.root().signed;
-        let mut hands = Vec::new();
-        for role in Role::ALL {
-            let rotated = roles.contains(&role);
-            if !(rotated || role == Role::Root || changes(role, roles)) {
-                continue;
-            }
-            let lost = rotated && role != Role::Root && rotation.compromised() && !store.has(role);
-            let hand = match lost {
-                true => Hand::empty(role, signing)?,
-                false => Hand::take(store, root, role, signing)?,
-            };
-            // Old keys of a compromised role sign nothing, except that root needs its own.
-            if !rotated || role == Role::Root || !rotation.compromised() {
-                hand.check_threshold(store, root)?;
-            }
-            hands.push(hand);
-        }
-        Ok(hands)
-    }
-
-    fn resigned(
-        &self,
-        root: &Root,
-        roles: &BTreeSet<Role>,
-        compromised: bool,
-        hands: &[Hand],
-        signing: &Signing<'_>,
-    ) -> Result<Change, RepositoryError> {
-        let signed_root = sign(hands, Role::Root, true, root)?;
-        // Old keys sign with the new ones, or, where nothing was rotated, alone.
-        let old = |role: Role| !(compromised && roles.contains(&role));
-        let mut targets = None;
-        let mut snapshot = None;
-        if changes(Role::Targets, roles) {
-            let mut next = self.base.targets().signed.clone();
-            self.head(&mut next, signing)?;
-            targets = Some(sign(hands, Role::Targets, old(Role::Targets), &next)?);
-        }
-        if changes(Role::Snapshot, roles) {
-            let next = self.plan_snapshot(targets.as_ref(), signing)?;
-            snapshot = Some(sign(hands, Role::Snapshot, old(Role::Snapshot), &next)?);
-        }
-        let mut timestamp = None;
-        if changes(Role::Timestamp, roles) {
-            let next = self.plan_timestamp(snapshot.as_ref(), signing)?;
-            timestamp = Some(sign(hands, Role::Timestamp, old(Role::Timestamp), &next)?);
-        }
-        Ok(Change {
-            root: Some(signed_root),
-            root_first: compromised,
-            targets,
-            snapshot,
-            timestamp,
-            ..Change::default()
-        })
-    }
-
-    // New keys are on the disk before the root that names them is published; when that fails
-    // for good, the files are what they were.
-    fn keep_keys(
-        &mut self,
-        store: &Keystore,
-        hands: &[Hand],
-        publish: impl FnOnce(&mut Self) -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        let mut before = Vec::new();
-        let mut saved = Ok(());
-        for hand in hands.iter().filter(|hand| !hand.new.is_empty()) {
-            let path = store.path(hand.role);
-            let old = crate::fs::read_limited(&path, 1 << 20)
-                .map_err(io_error(format!("read {}", path.display())))?;
-            before.push((path, old));
-            saved = store.rewrite(hand.role, &hand.keys, hand.passphrase.as_ref());
-            if saved.is_err() {
-                break;
-            }
+        let store = Keystore::new(&self.layout.keys());
+        let keys = ring.role(&self.layout, role, signing.ask)?;
+        match store.has(role) {
+            true => keys
+                .check_any(&self.base.root().signed, &store)
+                .or_else(|_| keys.check_any(new, &store)),
+            false => Ok(()),
         }
-        let done = saved
-            .map_err(RepositoryError::from)
-            .and_then(|()| publish(self));
-        let decided = self.layout.work().join("commit.json").exists();
-        if let Err(error) = done {
-            for (path, old) in before.into_iter().filter(|_| !decided) {
-                let restored = match old {
-                    Some(bytes) => crate::fs::write_atomic(&path, &bytes, 0o600),
-                    None => crate::fs::remove(&path),
-                };
-                restored.map_err(io_error(format!("restore {}", path.display())))?;
-            }
-            return Err(error);
+    }
+
+    // Takes the old keys out of the root and puts new ones in.
+    fn replace(
+        &self,
+        edit: &mut RootEdit,
+        role: Role,
+        rotation: &Rotation,
+        signing: &mut Signing<'_>,
+    ) -> Result<(), RepositoryError> {
+        let RootEdit {
+            root, ring, done, ..
+        } = edit;
+        let (only, count) = match rotation {
+            Rotation::Planned { key, new, .. } => (key.as_deref(), *new),
+            Rotation::Compromised(_) => (None, None),
+        };
+        let revoked = match only {
+            Some(id) => vec![take(root, role, id)?],
+            None => root
+                .roles
+                .get_mut(role.name())
+                .map(|listed| std::mem::take(&mut listed.keyids))
+                .unwrap_or_default(),
+        };
+        let (kept, threshold) = root
+            .role(role)
+            .map_or((0, 1), |role| (role.keyids.len() as u64, role.threshold));
+        let count = count.unwrap_or(if only.is_some() { 1 } else { threshold });
+        if kept + count < threshold {
+            return Err(RepositoryError::BelowThreshold {
+                role,
+                keys: kept + count,
+                threshold,
+            });
         }
+        let base = &self.base.root().signed;
+        let keys = ring.role(&self.layout, role, signing.ask)?;
+        // An old key must be here, or lie nowhere here: not another repository's in its place.
+        let store = Keystore::new(&self.layout.keys());
+        if store.has(role) && !rotation.compromised() {
+            keys.check_any(base, &store)?;
+        }
+        let tokens = keys.fresh(Some(base)).count() as u64;
+        keys.generate(count.saturating_sub(tokens), signing.ask)?;
+        for key in keys.fresh(Some(base)) {
+            done.generated.push((role, put(root, role, key)?));
+        }
+        drop_unused(root, &revoked);
+        done.revoked
+            .extend(revoked.into_iter().map(|id| (role, id)));
         Ok(())
     }
 }
 
-// Whether a role's document changes when these roles' keys do.
-fn changes(role: Role, roles: &BTreeSet<Role>) -> bool {
-    let targets = roles.contains(&Role::Targets);
-    let snapshot = targets || roles.contains(&Role::Snapshot);
-    match role {
-        Role::Root => true,
-        Role::Targets => targets,
-        Role::Snapshot => snapshot,
-        Role::Timestamp => snapshot || roles.contains(&Role::Timestamp),
+/// A root to be published, and what must be signed anew with it.
+pub(super) struct RootEdit {
+    pub what: String,
+    /// Version and expiry are set when it is signed.
+    pub root: Root,
+    /// Roles whose documents are signed anew.
+    pub documents: BTreeSet<Role>,
+    /// It is published before them.
+    pub root_first: bool,
+    pub ring: Keyring,
+    pub done: Rotated,
+}
+
+// A document's hash is in the document above it.
+fn with_what_names_them(mut roles: BTreeSet<Role>) -> BTreeSet<Role> {
+    roles.remove(&Role::Root);
+    if roles.contains(&Role::Targets) {
+        roles.insert(Role::Snapshot);
     }
+    if roles.contains(&Role::Snapshot) {
+        roles.insert(Role::Timestamp);
+    }
+    roles
 }
 
-fn sign<T: Metadata>(
-    hands: &[Hand],
-    role: Role,
-    old: bool,
-    document: &T,
-) -> Result<Signed<T>, RepositoryError> {
-    let hand = hands.iter().find(|hand| hand.role == role);
-    super::edit::sign_by(
-        hand.into_iter().flat_map(|hand| hand.signers(old)),
-        document,
-    )
+/// Takes a key from a role.
+pub(super) fn take(root: &mut Root, role: Role, id: &str) -> Result<String, RepositoryError> {
+    let listed = root.roles.get_mut(role.name());
+    let found = listed.and_then(|listed| {
+        let at = listed.keyids.iter().position(|listed| listed == id)?;
+        Some(listed.keyids.remove(at))
+    });
+    found.ok_or_else(|| RepositoryError::NoSuchKey {
+        role,
+        id: id.to_owned(),
+    })
 }
 
-// Takes the old keys out of the root and puts new ones in.
-fn replace(
+/// Gives a role a key; says its id.
+pub(super) fn put(
     root: &mut Root,
-    hand: &mut Hand,
-    rotation: &Rotation,
-    rotated: &mut Rotated,
-) -> Result<(), RepositoryError> {
-    let role = hand.role;
-    let (only, count) = match rotation {
-        Rotation::Planned { key, new, .. } => (key.as_deref(), *new),
-        Rotation::Compromised(_) => (None, None),
-    };
-    let Some(listed) = root.roles.get_mut(role.name()) else {
-        return Ok(());
-    };
-    if let Some(id) = only
-        && !listed.keyids.iter().any(|listed| listed == id)
-    {
-        return Err(RepositoryError::NoSuchKey {
+    role: Role,
+    key: &crate::tuf::key::Key,
+) -> Result<String, RepositoryError> {
+    if let Some(id) = id_of(root, role, key) {
+        return Err(RepositoryError::KeyThere {
             role,
             id: id.to_owned(),
         });
     }
-    let (revoked, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut listed.keyids)
-        .into_iter()
-        .partition(|id| only.is_none_or(|only| only == id));
-    let missing = match only {
-        Some(_) => 1,
-        None => listed.threshold,
-    };
-    let count = count.unwrap_or(missing);
-    let total = kept.len() as u64 + count;
-    if total < listed.threshold {
-        return Err(RepositoryError::BelowThreshold {
-            role,
-            keys: total,
-            threshold: listed.threshold,
-        });
+    let id = key.id();
+    root.keys.insert(id.clone(), key.clone());
+    if let Some(listed) = root.roles.get_mut(role.name()) {
+        listed.keyids.push(id.clone());
     }
-    hand.generate(count)?;
-    listed.keyids = kept;
-    listed
-        .keyids
-        .extend(hand.new.iter().map(|(id, _)| id.clone()));
-    for (id, place) in &hand.new {
-        if let Some(key) = hand.keys.get(*place) {
-            root.keys.insert(id.clone(), key.public().clone());
-        }
-        rotated.generated.push((role, id.clone()));
-    }
-    // A key that another role has as well stays in the list.
+    Ok(id)
+}
+
+/// Takes revoked keys out of the list, except those that another role has as well.
+pub(super) fn drop_unused(root: &mut Root, revoked: &[String]) {
     let used: BTreeSet<&String> = root.roles.values().flat_map(|role| &role.keyids).collect();
     root.keys
         .retain(|id, _| used.contains(id) || !revoked.contains(id));
-    rotated
-        .revoked
-        .extend(revoked.into_iter().map(|id| (role, id)));
-    Ok(())
 }

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 
-use super::edit::{Change, Keys, Signing};
+use super::edit::{Change, Signing};
+use super::keyring::{Keyring, Keys};
+use super::pending::{Edit, Outcome};
 use super::stage::{self, Copies, Job, Stage, Staged};
 use super::unnamed::Unnamed;
 use super::{Repository, RepositoryError, commit, io_error};
@@ -60,6 +62,7 @@ impl Repository {
         adding: Adding,
         signing: &mut Signing<'_>,
     ) -> Result<Vec<String>, RepositoryError> {
+        self.check_no_pending()?;
         self.check_names(new.iter().flat_map(|new| &new.names))?;
         let mut targets = self.base.targets().signed.clone();
         let incomplete = match adding.rehash {
@@ -81,7 +84,7 @@ impl Repository {
                 return Err(error);
             }
         };
-        self.commit_targets(targets, &keys, files, Vec::new(), signing)?;
+        self.commit_targets(targets, keys, files, Vec::new(), signing)?;
         Ok(incomplete.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -233,7 +236,7 @@ impl Repository {
         }
         let paths: Vec<_> = files.iter().map(|file| stage.join(file)).collect();
         crate::fs::sync_files(&paths).map_err(io_error("write the targets"))?;
-        self.commit_targets(targets, &keys, files, Vec::new(), signing)
+        self.commit_targets(targets, keys, files, Vec::new(), signing)
     }
 
     /// Takes targets out.
@@ -254,7 +257,7 @@ impl Repository {
         }
         let keys = self.targets_keys(signing)?;
         commit::clear_stage(&self.layout)?;
-        self.commit_targets(targets, &keys, Vec::new(), removals, signing)
+        self.commit_targets(targets, keys, Vec::new(), removals, signing)
     }
 
     fn listed(&self, name: &str) -> Result<&TargetFile, RepositoryError> {
@@ -283,6 +286,7 @@ impl Repository {
         &self,
         signing: &mut Signing<'_>,
     ) -> Result<TargetsKeys, RepositoryError> {
+        self.check_no_pending()?;
         let roles = [Role::Targets, Role::Snapshot, Role::Timestamp];
         let [targets, snapshot, timestamp] = self.keys(roles, signing)?;
         Ok(TargetsKeys {
@@ -293,32 +297,40 @@ impl Repository {
     }
 
     /// Signs a new targets document and what names it, and publishes them with the staged
-    /// `files`; `removals` go last.
+    /// `files`; `removals` go last. Where signatures are missing, all of it waits.
     pub(super) fn commit_targets(
         &mut self,
         mut targets: Targets,
-        keys: &TargetsKeys,
+        keys: TargetsKeys,
         files: Vec<String>,
         removals: Vec<String>,
-        signing: &Signing<'_>,
+        signing: &mut Signing<'_>,
     ) -> Result<(), RepositoryError> {
         let mut before = named(&self.base.targets().signed, self.consistent());
         before.retain(|file| !removals.contains(file));
         let after = named(&targets, self.consistent());
         Unnamed::update(&self.layout, &before, &after, signing.now)?;
         self.head(&mut targets, signing)?;
-        let targets: Signed<Targets> = keys.targets.sign(&targets)?;
-        let snapshot = self.plan_snapshot(Some(&targets), signing)?;
-        let snapshot = keys.snapshot.sign(&snapshot)?;
-        let timestamp = self.plan_timestamp(Some(&snapshot), signing)?;
-        let change = Change {
-            timestamp: Some(keys.timestamp.sign(&timestamp)?),
-            targets: Some(targets),
-            snapshot: Some(snapshot),
-            removals,
-            ..Change::default()
+        let root = &self.base.root().signed;
+        let targets: Signed<Targets> = keys.targets.sign(&targets, &[root])?;
+        let edit = Edit {
+            what: "a change of targets".to_owned(),
+            change: Change {
+                targets: Some(targets),
+                removals,
+                ..Change::default()
+            },
+            roles: BTreeSet::from([Role::Targets, Role::Snapshot, Role::Timestamp]),
+            files,
         };
-        self.publish(&change, files, signing.now)
+        let mut ring = Keyring::new(self.tokens.clone())
+            .with(keys.targets)
+            .with(keys.snapshot)
+            .with(keys.timestamp);
+        match self.settle(edit, &mut ring, signing)? {
+            Outcome::Published => Ok(()),
+            Outcome::Held(missing) => Err(RepositoryError::Held(missing)),
+        }
     }
 }
 
