@@ -59,6 +59,18 @@ install_go_modules() {
     done
 }
 
+# A crate of its own with its own lock file: what it needs is nothing of ours.
+install_tough() {
+    source=$here/../tests/interop/tough
+    stamp=$tools/tough/stamp
+    wanted=$(cat "$source/Cargo.toml" "$source/Cargo.lock" "$source/src/main.rs" | sha256sum)
+    [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
+    CARGO_TARGET_DIR=$tools/tough/target \
+        cargo install --quiet --debug --locked --force --path "$source" --root "$tools/tough"
+    rm -rf "$tools/tough/target"
+    echo "$wanted" >"$stamp"
+}
+
 # Servers that tests start; their sums are checked as above.
 build_go_server() {
     name=$1 package=$2 version=$3
@@ -89,6 +101,7 @@ install_azurite() {
     install_packages
     install_python
     install_go_modules
+    install_tough
     build_go_server versitygw github.com/versity/versitygw/cmd/versitygw "$VERSITYGW"
     install_azurite
 ) 9>"$tools/lock"

@@ -14,13 +14,16 @@
 mod arch;
 mod bad_input;
 mod batch;
+mod between_steps;
 mod broken_repositories;
+mod canonical_form;
 mod ceremony;
 mod conformance;
 mod deb;
 mod doctor;
 mod documents;
 mod foreign_packages;
+mod go_tuf_command;
 mod guides;
 mod harness;
 mod harness_works;
@@ -56,13 +59,16 @@ fn main() -> std::process::ExitCode {
         arch::trials(),
         bad_input::trials(),
         batch::trials(),
+        between_steps::trials(),
         broken_repositories::trials(),
+        canonical_form::trials(),
         conformance::trials(),
         ceremony::trials(),
         deb::trials(),
         doctor::trials(),
         documents::trials(),
         foreign_packages::trials(),
+        go_tuf_command::trials(),
         guides::trials(),
         harness_works::trials(),
         keys::trials(),

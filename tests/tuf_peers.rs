@@ -56,6 +56,7 @@ impl Peer {
 /// The trials.
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
+        trial_needing("peers/tough", &["tough-client"], tough_follows),
         trial_needing("peers/python_tuf_nginx", &["python-tuf", "nginx"], || {
             let scratch = Scratch::new();
             let serve = |root: &Path| Server::nginx(&scratch, root);
@@ -103,6 +104,50 @@ fn follows_all_steps(scratch: &Scratch, peer: Peer, serve: impl FnOnce(&Path) ->
     assert_eq!(peer.follow(scratch, &server.url, None, true), first);
     add(scratch, "second", "1.1.0").ok();
     assert_eq!(peer.follow(scratch, &server.url, None, true), second);
+}
+
+// Through every operation, with its state carried along.
+fn tough_follows() {
+    let scratch = Scratch::new();
+    init(&scratch);
+    scratch.copy(&scratch.join("repo/repository/1.root.json"), "root.json");
+    let (first, second) = (elf(62), [elf(62).as_slice(), b"second"].concat());
+    scratch.write("first", &first);
+    scratch.write("second", &second);
+    let follow = |expected: &[u8], after: &str| {
+        let mut args = vec!["repo/repository", "tough-state", "root.json"];
+        args.extend(["orbit/linux/stable/orbit", "got"]);
+        let _ = std::fs::remove_file(scratch.join("got"));
+        scratch.tool("tough-client", args).ok();
+        assert_eq!(scratch.read("got"), expected, "{after}");
+    };
+    add(&scratch, "first", "1.0.0").ok();
+    follow(&first, "add");
+    for words in [
+        &["timestamp"][..],
+        &["rotate", "targets"],
+        &["rotate", "snapshot"],
+        &["rotate", "timestamp"],
+        &["rotate", "root"],
+        &["rotate", "--compromised", "targets"],
+    ] {
+        let args = words.iter().copied().chain(["--path", "repo"]);
+        updates(&scratch, args).ok();
+        follow(&first, &format!("{words:?}"));
+    }
+    add(&scratch, "second", "1.1.0").ok();
+    follow(&second, "add");
+    let words = "promote --path repo --component orbit --from 1.0.0 --to stable";
+    updates(&scratch, words.split(' ')).ok();
+    follow(&first, "promote");
+    let words = "remove --path repo orbit/linux/1.1.0/orbit";
+    updates(&scratch, words.split(' ')).ok();
+    follow(&first, "remove");
+    // Bytes that were not signed are refused.
+    scratch.write("repo/repository/targets/orbit/linux/stable/orbit", &second);
+    let args = ["repo/repository", "tough-state", "root.json"];
+    let run = scratch.tool("tough-client", args);
+    run.arg("orbit/linux/stable/orbit").arg("got").fails(1);
 }
 
 fn follows_a_fixture(peer: Peer, name: &str) {

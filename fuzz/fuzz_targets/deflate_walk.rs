@@ -21,7 +21,9 @@ fuzz_target!(|stream: &[u8]| {
     }
     // Two streams at once: what is said of one does not depend on the other.
     let (first, second) = stream.split_at(stream.len() / 2);
-    let apart = fleetpack::compress::scan(first).ok().zip(fleetpack::compress::scan(second).ok());
+    let apart = fleetpack::compress::scan(first)
+        .ok()
+        .zip(fleetpack::compress::scan(second).ok());
     let both = fleetpack::compress::scan_both(first, second).ok();
     assert_eq!(both.map(|[first, second]| (first, second)), apart);
     let twice = fleetpack::compress::scan_both(stream, stream);

@@ -28,12 +28,16 @@ pub fn missing(needs: &[&'static str]) -> Vec<&'static str> {
 /// - `python-tuf`: the Python environment that `ci/setup.sh` makes (its interpreter);
 /// - `versitygw`, `azurite`: object storage, which `ci/setup.sh` builds or
 ///   fetches (the last is a script for `node`);
+/// - `tough-client`: the program of `tests/interop/tough`;
 /// - `libfaketime`-like libraries are asked for by the program that brings them.
 pub fn find(need: &str) -> Option<PathBuf> {
     match need {
         "root" => rustix::process::geteuid()
             .is_root()
             .then(|| PathBuf::from("/")),
+        "tough-client" => {
+            Some(folder().join("tough/bin/tough-client")).filter(|path| path.exists())
+        }
         "python-tuf" => Some(python()).filter(|path| path.exists()),
         "versitygw" => Some(folder().join("go").join(need)).filter(|path| path.exists()),
         "azurite" => {
@@ -69,6 +73,11 @@ pub fn python() -> PathBuf {
 
 /// A Go program of `tests/interop/<name>`, built on first use. The test needs `go`.
 pub fn go_program(name: &str) -> PathBuf {
+    go_package(name, name, ".")
+}
+
+/// A program among what `tests/interop/<module>` depends on, by its import path.
+pub fn go_package(name: &str, module: &str, package: &str) -> PathBuf {
     static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(|e| e.into_inner());
     if let Some(path) = built.get(name) {
@@ -76,14 +85,14 @@ pub fn go_program(name: &str) -> PathBuf {
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/interop")
-        .join(name);
+        .join(module);
     let program = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("interop")
         .join(name);
     let output = Command::new(find("go").expect("the test asks for go"))
         .args(["build", "-trimpath", "-o"])
         .arg(&program)
-        .arg(".")
+        .arg(package)
         .current_dir(&source)
         .output()
         .unwrap();

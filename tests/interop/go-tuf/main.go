@@ -4,6 +4,14 @@
 //
 // begins with the trusted root of -root, or goes on with STATE, refreshes, and downloads each
 // TARGET to FILE. It prints the version of targets.json that it then trusts.
+//
+//	go-tuf canonical FILE
+//
+// prints the form that is signed of each line of FILE, in hex.
+//
+//	go-tuf between STEPS STATE TARGET
+//
+// looks at a repository between the steps of a publication.
 package main
 
 import (
@@ -24,6 +32,12 @@ func main() {
 }
 
 func run(args []string) error {
+	if len(args) == 2 && args[0] == "canonical" {
+		return canonical(args[1])
+	}
+	if len(args) == 4 && args[0] == "between" {
+		return between(args[1], args[2], args[3])
+	}
 	if len(args) < 2 {
 		return errors.New("usage: go-tuf URL STATE [-root FILE] [TARGET FILE]...")
 	}

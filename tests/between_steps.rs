@@ -1,0 +1,245 @@
+//! Clients that look at a repository between two renames of a publication: a failure is
+//! allowed there, a wrong acceptance is not, and the next look succeeds. With consistent
+//! snapshots none fails.
+//!
+//! The order of the file changes is what strace saw of the real command. It is replayed into
+//! one folder for each step, and python-tuf, go-tuf and fleetpack's own client look at all of
+//! them with the state that they had before.
+
+use std::path::{Path, PathBuf};
+
+use fleetpack::tuf::client::{Client, Options};
+use fleetpack::tuf::hashes::Digests;
+use fleetpack::tuf::state::State;
+use libtest_mimic::Trial;
+
+use crate::harness::server::Server;
+use crate::harness::{Scratch, tools, trial_needing};
+use crate::tuf_peers::Peer;
+use crate::updates::{PASSPHRASES, add, elf, fixture, init, updates};
+
+const TARGET: &str = "orbit/linux/stable/orbit";
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    let cases: [(&str, &[&str]); 8] = [
+        (
+            "add",
+            &[
+                "add",
+                "--target",
+                "new",
+                "--name",
+                "orbit",
+                "--platform",
+                "linux",
+                "--version",
+                "2.0",
+                "-t",
+                "stable",
+            ],
+        ),
+        (
+            "promote",
+            &[
+                "promote",
+                "--component",
+                "orbit",
+                "--from",
+                "edge",
+                "--to",
+                "stable",
+            ],
+        ),
+        ("remove", &["remove", "orbit/linux/edge/orbit"]),
+        ("timestamp", &["timestamp"]),
+        ("rotate_targets", &["rotate", "targets"]),
+        ("rotate_snapshot", &["rotate", "snapshot"]),
+        ("rotate_timestamp", &["rotate", "timestamp"]),
+        ("rotate_root", &["rotate", "root"]),
+    ];
+    let mut trials = Vec::new();
+    for (name, words) in cases {
+        for consistent in [false, true] {
+            let suffix = if consistent { "_consistent" } else { "" };
+            trials.push(trial_needing(
+                &format!("between_steps/{name}{suffix}"),
+                &["python-tuf", "go", "python3", "strace"],
+                move || each_step(words, consistent),
+            ));
+        }
+    }
+    trials
+}
+
+fn each_step(words: &[&str], consistent: bool) {
+    let scratch = Scratch::new();
+    match consistent {
+        true => fixture(&scratch, "consistent-snapshot"),
+        false => drop(init(&scratch)),
+    }
+    let (old, new) = (elf(62), [elf(62).as_slice(), b"new"].concat());
+    scratch.write("old", &old);
+    scratch.write("new", &new);
+    add(&scratch, "old", "1.0").ok();
+    publish_edge(&scratch);
+    scratch.copy(&scratch.join("repo/repository"), "before");
+    let anchor = scratch.join("before/1.root.json");
+    {
+        let server = Server::python(&scratch.join("before"));
+        for peer in [Peer::PythonTuf, Peer::GoTuf] {
+            peer.follow(&scratch, &server.url, Some(&anchor), true);
+        }
+    }
+    let mut steps = recorded(&scratch, words);
+    assert!(!steps.is_empty(), "{steps:?}");
+    if words == ["rotate", "targets"] {
+        // go-tuf 0.5.2: a client that saw the new timestamp before the new root drops its
+        // targets.json at the next look, and takes the same timestamp for no news: it finds
+        // targets again after the next timestamp.
+        steps.extend(recorded(&scratch, &["timestamp"]));
+    }
+    replay(&scratch, &steps);
+    let allowed = [sha256(&old), sha256(&new)];
+    for (who, lines) in [
+        ("python-tuf", peer_lines(&scratch, Peer::PythonTuf)),
+        ("go-tuf", peer_lines(&scratch, Peer::GoTuf)),
+        ("fleetpack", own_lines(&scratch)),
+    ] {
+        judge(who, &lines, &allowed, consistent);
+    }
+}
+
+fn publish_edge(scratch: &Scratch) {
+    let words = "add --path repo --target new --name orbit --platform linux --version 1.9 -t edge";
+    updates(scratch, words.split(' ')).ok();
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Digests::of(bytes).sha256)
+}
+
+/// One change of a file in `repository/`.
+#[derive(Debug)]
+enum Change {
+    /// It got these contents.
+    Put(String, Vec<u8>),
+    Removed(String),
+}
+
+// Runs the command under strace and takes the changes in their order.
+fn recorded(scratch: &Scratch, words: &[&str]) -> Vec<Change> {
+    let calls = "trace=rename,renameat,renameat2,unlink,unlinkat,link,linkat";
+    let mut args = vec!["-f", "-qq", "-o", "calls", "-s", "4096", "-e", calls];
+    args.extend([env!("CARGO_BIN_EXE_fleetpack"), "updates"]);
+    args.extend(words);
+    args.extend(["--path", "repo"]);
+    scratch.tool("strace", args).envs(PASSPHRASES).ok();
+    let text = scratch.text("calls");
+    let done = text.lines().filter(|line| line.ends_with(" = 0"));
+    done.filter_map(|line| {
+        let (call, rest) = line.split_once(' ')?.1.trim_start().split_once('(')?;
+        let names: Vec<&str> = rest.split('"').skip(1).step_by(2).collect();
+        // The last name is the one that changes.
+        let (_, name) = names.last()?.rsplit_once("repo/repository/")?;
+        Some(match call.starts_with("unlink") {
+            true => Change::Removed(name.to_owned()),
+            // What the same command removes afterwards has no contents left.
+            false => Change::Put(
+                name.to_owned(),
+                std::fs::read(scratch.join("repo/repository").join(name)).unwrap_or_default(),
+            ),
+        })
+    })
+    .collect()
+}
+
+// One folder for each state, 000 being before.
+fn replay(scratch: &Scratch, steps: &[Change]) {
+    let mut last = scratch.copy(&scratch.join("before"), "steps/000");
+    for (i, step) in steps.iter().enumerate() {
+        let next = scratch.copy(&last, &format!("steps/{:03}", i + 1));
+        match step {
+            Change::Put(name, bytes) => {
+                let to = next.join(name);
+                std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+                std::fs::write(to, bytes).unwrap();
+            }
+            Change::Removed(name) => std::fs::remove_file(next.join(name)).unwrap(),
+        }
+        last = next;
+    }
+    let now = scratch.state("repo/repository");
+    now.unchanged(&crate::harness::TreeState::of(&last));
+}
+
+fn peer_lines(scratch: &Scratch, peer: Peer) -> Vec<String> {
+    let ran = match peer {
+        Peer::PythonTuf => scratch
+            .python("between.py", ["steps", "python-state", TARGET])
+            .ok(),
+        Peer::GoTuf => {
+            let program = tools::go_program("go-tuf");
+            let args = ["between", "steps", "go-state", TARGET];
+            scratch.program(&program, args).ok()
+        }
+    };
+    ran.text().lines().map(str::to_owned).collect()
+}
+
+// The same lines from our own client.
+fn own_lines(scratch: &Scratch) -> Vec<String> {
+    let anchor = scratch.read("before/1.root.json");
+    let look = |step: &Path, state: &Path| -> String {
+        let store = fleetpack::store::Disk::new(step.to_owned()).unwrap();
+        let state = Some(State::at(state));
+        let mut client = Client::new(Box::new(store), anchor.clone(), state, Options::default());
+        let mut file = tempfile::tempfile().unwrap();
+        let version = client
+            .refresh(jiff::Timestamp::now())
+            .map(|trusted| trusted.targets().version());
+        match version.and_then(|v| Ok((v, client.download(TARGET, &mut file)?))) {
+            Ok((version, digests)) => format!("{version} {}", hex::encode(digests.sha256)),
+            Err(_) => "-".to_owned(),
+        }
+    };
+    let mut steps: Vec<PathBuf> = std::fs::read_dir(scratch.join("steps"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    steps.sort();
+    let (first, last) = (&steps[0], steps.last().unwrap());
+    look(first, &scratch.join("own-state"));
+    let mut lines = Vec::new();
+    for step in &steps {
+        let name = step.file_name().unwrap().to_string_lossy();
+        let state = scratch.copy(&scratch.join("own-state"), &format!("own-{name}"));
+        let seen = look(step, &state);
+        lines.push(format!("{name} {seen} {}", look(last, &state)));
+    }
+    let state = scratch.copy(&scratch.join("own-state"), "own-chain");
+    let chain: Vec<_> = steps.iter().map(|step| look(step, &state)).collect();
+    lines.push(format!("chain {}", chain.last().unwrap()));
+    lines
+}
+
+fn judge(who: &str, lines: &[String], allowed: &[String], consistent: bool) {
+    let all = lines.join("\n");
+    let (chain, steps) = lines.split_last().unwrap();
+    // What the last step gives, by its first look.
+    let last: Vec<&str> = steps.last().unwrap().split(' ').collect();
+    let end = last[1..].split_at(2).0;
+    assert!(allowed.iter().any(|hash| hash == end[1]), "{who}:\n{all}");
+    assert_eq!(*chain, format!("chain {}", end.join(" ")), "{who}:\n{all}");
+    for line in steps {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert!(words.ends_with(end), "{who}, the next look, {line}:\n{all}");
+        match words[1] {
+            "-" => assert!(!consistent, "{who} failed at {line}:\n{all}"),
+            _ => assert!(
+                allowed.iter().any(|hash| hash == words[2]),
+                "{who} accepted other bytes at {line}:\n{all}"
+            ),
+        }
+    }
+}
