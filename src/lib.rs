@@ -15,6 +15,7 @@
 //! - [`install`]: what an installer is, in no format's terms.
 //! - [`agent`]: what fleetd is; makes an [`install::Tree`] of a configuration and fetched components.
 //! - [`apple`]: signature, notarisation and MDM files of a macOS package that was built.
+//! - [`intune`]: what Microsoft Intune wants of a Windows package that was built.
 //! - [`compress`]: parallel, deterministic compression; digests alongside.
 //! - [`templates`]: scripts, units and documents for hosts, filled in by named escapes.
 //! - [`package`]: one room per format, behind one trait.
@@ -33,6 +34,7 @@ pub mod fs;
 pub mod hint;
 pub mod inspect;
 pub mod install;
+pub mod intune;
 pub mod package;
 pub mod provenance;
 pub mod publish;

@@ -6,8 +6,9 @@
 
 mod bad_input;
 mod command;
+mod intunewin;
 mod not_shown;
-mod powershell;
+pub mod powershell;
 mod readers;
 mod sample;
 mod script;
@@ -25,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         script::trials(),
         signing::trials(),
         command::trials(),
+        intunewin::trials(),
         not_shown::trials(),
         wixl::trials(),
         wine::trials(),

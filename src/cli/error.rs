@@ -14,6 +14,7 @@ use crate::apple::notary::NotaryError;
 use crate::apple::signing::SigningError;
 use crate::hint::Hint;
 use crate::inspect::InspectError;
+use crate::intune::IntuneError;
 use crate::package::BuildError;
 use crate::package::read::{Difference, ReadError};
 use crate::package::rpm::KeyError;
@@ -155,6 +156,9 @@ pub enum CliError {
     /// The manifest of a macOS package could not be made.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A Windows package could not be wrapped.
+    #[error(transparent)]
+    Intune(#[from] IntuneError),
     /// Nothing can be written where installers are to go.
     #[error(transparent)]
     Place(std::io::Error),
@@ -213,6 +217,7 @@ impl Hint for CliError {
             | Self::Batch { .. }
             | Self::Io(_)
             | Self::Manifest(_)
+            | Self::Intune(_)
             | Self::Sample(_)
             | Self::Read(_)
             | Self::Difference(_)

@@ -57,7 +57,11 @@ const MACOS: &[(&str, &str)] = templates![
     "macos/pkg/script",
     "macos/pkg/toc.xml",
 ];
-const WINDOWS: &[(&str, &str)] = templates!["windows/installer_utils.ps1", "windows/osquery.man"];
+const WINDOWS: &[(&str, &str)] = templates![
+    "windows/Detection.xml",
+    "windows/installer_utils.ps1",
+    "windows/osquery.man",
+];
 
 const STATUS: &[(&str, &str)] = templates!["status/page.html"];
 const SAMPLE: &[(&str, &str)] = templates!["sample/agent.sh"];

@@ -21,7 +21,7 @@ pub fn trials() -> Vec<Trial> {
 
 const ROLES: [&str; 4] = ["ROOT", "TARGETS", "SNAPSHOT", "TIMESTAMP"];
 
-fn fleetpack(scratch: &Scratch, words: &str) -> Run {
+pub fn fleetpack(scratch: &Scratch, words: &str) -> Run {
     let mut run = scratch.fleetpack(words.split_whitespace());
     for role in ROLES {
         run = run.env(&format!("FLEET_{role}_PASSPHRASE"), "made-up");
@@ -29,7 +29,7 @@ fn fleetpack(scratch: &Scratch, words: &str) -> Run {
     run.env("SOURCE_DATE_EPOCH", "1709210096")
 }
 
-fn repository(scratch: &Scratch) {
+pub fn repository(scratch: &Scratch) {
     fleetpack(scratch, "updates init --path repo").ok();
     for (platform, machine) in [
         ("windows", Machine::Amd64),

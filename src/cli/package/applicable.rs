@@ -64,6 +64,9 @@ fn limited(options: &Options, format: Format) -> Result<Applied, CliError> {
     if options.rpm.signs() && format != Format::Rpm {
         left_out.push("--rpm-signing-key");
     }
+    if options.intunewin && format != Format::Msi {
+        left_out.push("--intunewin");
+    }
     if options.signing.is_some() && format != Format::Msi {
         left_out.push("--msi-signing-cert");
     }

@@ -465,6 +465,11 @@ pub struct OutputArgs {
     #[arg(long, value_name = "URL", requires = "msi_signing_cert")]
     pub msi_timestamp_url: Option<String>,
 
+    /// Wrap each msi for Intune: `.intunewin` beside it, and `.intune.json` with command lines
+    /// and detection
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, value_parser = switch, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub intunewin: bool,
+
     /// Compression of the payload where the format has a choice: gzip, zstd, xz or none
     #[arg(long, value_parser = compression, value_name = "WORD")]
     pub compression: Option<Compression>,

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::applicable::{Applied, applied};
+use super::intune;
 use super::naming::{self, Installer};
 use super::options::{Options, Place};
 use super::signing::Signing;
@@ -185,6 +186,7 @@ pub(super) fn make(
     let file = write(job, tree, &context, path, options.signing.as_ref())?;
     match job.format {
         Format::Pkg => options.finish.commit(file, path, &tree.identity, printer),
+        Format::Msi if options.intunewin => intune::commit(file, path, options.epoch, printer),
         _ => commit(file),
     }
 }

@@ -5,6 +5,7 @@ mod applicable;
 mod args;
 mod batch;
 mod build;
+mod intune;
 mod macos;
 mod naming;
 mod options;

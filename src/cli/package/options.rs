@@ -40,6 +40,8 @@ pub struct Options {
     pub rpm: Rpm,
     /// By whom Windows packages are signed.
     pub signing: Option<Signing>,
+    /// Windows packages are wrapped for Intune.
+    pub intunewin: bool,
     /// Payload compression, if not the format's own.
     pub compression: Option<Compression>,
     /// Seconds since 1970 in the packages.
@@ -79,6 +81,7 @@ impl Options {
             naming: Naming::default(),
             rpm: Rpm::unsigned(),
             signing: None,
+            intunewin: false,
             compression: None,
             epoch: 0,
             anchor: Vec::new(),
@@ -116,6 +119,7 @@ impl Options {
         let mut warnings = Vec::new();
         let update_url = agent_update_url(&args.updates, &mut warnings)?;
         let compression = args.output.compression;
+        let intunewin = args.output.intunewin;
         let naming = args.output.outname.clone().unwrap_or_default();
         let rpm = rpm(args.output.rpm_signing_key.as_deref(), surroundings)?;
         let signing = Signing::read(&args.output, surroundings)?;
@@ -135,6 +139,7 @@ impl Options {
             naming,
             rpm,
             signing,
+            intunewin,
             compression,
             epoch,
             anchor,

@@ -14,6 +14,7 @@ mod database;
 mod guid;
 mod layout;
 pub mod pe;
+mod product;
 mod schema;
 mod sequence;
 mod shortname;
@@ -28,6 +29,7 @@ use compound::Compound;
 use database::Summary;
 use guid::{Purpose, braced, derive};
 use layout::{File, Layout};
+pub use product::Product;
 use tables::{CABINETS, Facts};
 
 /// Level of MSZIP unless told otherwise: the next ones take twice the time for two percent.
