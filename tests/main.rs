@@ -32,6 +32,7 @@ mod linux_arch;
 mod linux_deb;
 mod linux_rpm;
 mod linux_scripts;
+mod mdm;
 mod mirror;
 mod msi;
 mod package_outputs;
@@ -76,6 +77,7 @@ fn main() -> std::process::ExitCode {
         linux_deb::trials(),
         linux_rpm::trials(),
         linux_scripts::trials(),
+        mdm::trials(),
         mirror::trials(),
         msi::trials(),
         package_outputs::trials(),

@@ -15,6 +15,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
         "Get-ChildItem",
         &["Path", "LiteralPath", "Recurse", "Force"],
     ),
+    ("Get-Item", &["Path", "LiteralPath", "Force"]),
+    ("Get-ItemProperty", &["Path", "LiteralPath", "Name"]),
     ("Get-Process", &["Name", "Id"]),
     ("Get-Service", &["Name", "DisplayName"]),
     ("Join-Path", &["Path", "ChildPath"]),
@@ -41,6 +43,7 @@ const AUTOMATIC: &[&str] = &[
     "true",
     "false",
     "PSScriptRoot",
+    "Matches",
     "env:SystemRoot",
 ];
 /// Types of the .NET Framework, and PowerShell's names for some.
@@ -48,6 +51,7 @@ const TYPES: &[&str] = &[
     "CmdletBinding",
     "StringComparison",
     "Text.Encoding",
+    "Version",
     "string",
     "switch",
 ];
@@ -56,8 +60,12 @@ const MEMBERS: &[&str] = &[
     "Count",
     "Dispose",
     "Exception",
+    "FileBuildPart",
+    "FileMajorPart",
+    "FileMinorPart",
     "GetBytes",
     "GetValue",
+    "ImagePath",
     "Length",
     "Message",
     "OrdinalIgnoreCase",
@@ -67,6 +75,7 @@ const MEMBERS: &[&str] = &[
     "StartsWith",
     "Substring",
     "UTF8",
+    "VersionInfo",
     "WaitForStatus",
     "Write",
 ];
