@@ -130,13 +130,16 @@ impl Mac {
     }
 }
 
+/// Name, wanted version, environment, exit code, words.
+type AuditCase<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], i32, &'a str);
+
 fn audit() {
     let mac = Mac::new();
     let version = |wanted: &str| {
         let line = format!("\nversion={wanted}\n");
         move |text: String| text.replace("\nversion=\n", &line)
     };
-    let cases: &[(&str, &str, &[(&str, &str)], i32, &str)] = &[
+    let cases: &[AuditCase<'_>] = &[
         (
             "fine",
             "",

@@ -123,6 +123,10 @@ fn unwrapped(scratch: &Scratch, wrapped: &str, msi: &str) {
     assert_eq!(found.len(), 1);
     assert!(scratch.read(&format!("inner/{msi}")) == scratch.read(msi));
     std::fs::remove_dir_all(scratch.join("inner")).unwrap();
+    metadata(scratch, msi);
+}
+
+fn metadata(scratch: &Scratch, msi: &str) {
     for (name, value) in [
         ("Name", msi),
         ("SetupFile", msi),
