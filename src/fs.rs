@@ -246,6 +246,30 @@ pub fn copy_unsynced(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
         .map_err(|e| naming(e, "write", to))
 }
 
+/// Appends `len` bytes of `from` from offset `at` on, by `copy_file_range` where the system has
+/// it. A source that ends early is [`io::ErrorKind::UnexpectedEof`].
+pub fn append_range(mut to: &File, from: &File, at: u64, len: u64) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    let (mut at, mut left) = (at, len);
+    while left > 0 {
+        let step = usize::try_from(left.min(1 << 30)).unwrap_or(1 << 30);
+        match rustix::fs::copy_file_range(from, Some(&mut at), to, None, step) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(copied) => left -= copied as u64,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => {
+                let mut from = from;
+                from.seek(SeekFrom::Start(at))?;
+                return match io::copy(&mut from.take(left), &mut to)? {
+                    copied if copied == left => Ok(()),
+                    _ => Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Gives a file a second name on the same disk.
 pub fn link(from: &Path, to: &Path) -> io::Result<()> {
     step(Step::Create, to)?;

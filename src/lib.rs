@@ -16,6 +16,7 @@
 //! - [`agent`]: what fleetd is; makes an [`install::Tree`] of a configuration and fetched components.
 //! - [`apple`]: signature, notarisation and MDM files of a macOS package that was built.
 //! - [`intune`]: what Microsoft Intune wants of a Windows package that was built.
+//! - [`cache`]: what is kept from one run to the next, and cannot be forged.
 //! - [`compress`]: parallel, deterministic compression; digests alongside.
 //! - [`templates`]: scripts, units and documents for hosts, filled in by named escapes.
 //! - [`package`]: one room per format, behind one trait.
@@ -27,6 +28,7 @@
 
 pub mod agent;
 pub mod apple;
+pub mod cache;
 pub mod cli;
 pub mod compress;
 pub mod doctor;

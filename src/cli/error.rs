@@ -12,6 +12,7 @@ use crate::agent::sample::SampleError;
 use crate::apple::manifest::ManifestError;
 use crate::apple::notary::NotaryError;
 use crate::apple::signing::SigningError;
+use crate::cache::CacheError;
 use crate::hint::Hint;
 use crate::inspect::InspectError;
 use crate::intune::IntuneError;
@@ -159,6 +160,9 @@ pub enum CliError {
     /// A Windows package could not be wrapped.
     #[error(transparent)]
     Intune(#[from] IntuneError),
+    /// The cache that was named cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// Nothing can be written where installers are to go.
     #[error(transparent)]
     Place(std::io::Error),
@@ -202,6 +206,7 @@ impl Hint for CliError {
                 Role::Timestamp => "fleetpack updates timestamp".to_owned(),
                 role => format!("fleetpack updates rotate {role} signs it anew"),
             }),
+            Self::Cache(error) => error.hint(),
             Self::Place(_) => Some("--outdir DIR names a folder that can be written".to_owned()),
             Self::Faults { .. } => None,
             Self::Release(error) => error.hint(),

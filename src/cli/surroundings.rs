@@ -51,9 +51,24 @@ impl Surroundings {
     /// Where state is kept between runs: `$XDG_STATE_HOME/fleetpack`, by default
     /// `~/.local/state/fleetpack`.
     pub fn state_folder(&self) -> Option<PathBuf> {
-        let base = match self.variable("XDG_STATE_HOME") {
+        self.folder("XDG_STATE_HOME", ".local/state")
+    }
+
+    /// Where the cache is: `$XDG_CACHE_HOME/fleetpack`, by default `~/.cache/fleetpack`.
+    pub fn cache_folder(&self) -> Option<PathBuf> {
+        self.folder("XDG_CACHE_HOME", ".cache")
+    }
+
+    /// Where the user's own settings are: `$XDG_CONFIG_HOME/fleetpack`, by default
+    /// `~/.config/fleetpack`.
+    pub fn config_folder(&self) -> Option<PathBuf> {
+        self.folder("XDG_CONFIG_HOME", ".config")
+    }
+
+    fn folder(&self, variable: &str, in_home: &str) -> Option<PathBuf> {
+        let base = match self.variable(variable) {
             Some(folder) => PathBuf::from(folder),
-            None => PathBuf::from(self.variable("HOME")?).join(".local/state"),
+            None => PathBuf::from(self.variable("HOME")?).join(in_home),
         };
         Some(base.join("fleetpack"))
     }

@@ -7,18 +7,21 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::codec::Encoder;
 use super::pool::{self, Work};
 use super::spool::{Span, Spool};
 use super::{Codec, CompressError, Digests, Sink, Stream, UNIT, Wanted};
+use super::{kept, sha256};
+use crate::cache::Cache;
 use crate::install::Shared;
 
 /// See the head of this file.
 pub struct Compressor {
     threads: NonZeroUsize,
     spool: Spool,
+    cache: Option<Arc<Cache>>,
     known: Mutex<HashMap<[u8; 32], Known>>,
 }
 
@@ -36,6 +39,8 @@ pub(super) struct Segment {
     pub(super) raw: u64,
     /// CRC-32 of the bytes before compression.
     pub(super) crc32: u32,
+    /// sha256 of the compressed bytes, where they are to go into a cache.
+    pub(super) sha256: Option<[u8; 32]>,
 }
 
 impl Compressor {
@@ -50,8 +55,21 @@ impl Compressor {
         Ok(Self {
             threads,
             spool: Spool::create_in(folder)?,
+            cache: None,
             known: Mutex::new(HashMap::new()),
         })
+    }
+
+    /// Keeps what it compresses in `cache` too, and looks there first.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<Arc<Cache>>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The cache that it looks into.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_deref()
     }
 
     /// Threads that this room works on.
@@ -99,6 +117,15 @@ impl Compressor {
                 fresh.push(content.clone());
             }
         }
+        if let Some(cache) = self.cache.as_deref() {
+            self.recall(cache, &fresh, codec, wanted)?;
+            fresh.retain(|content| !self.knows(content, codec, wanted));
+        }
+        // What is compressed already is read for its digests alone.
+        let (kept, fresh): (Vec<Shared>, Vec<Shared>) = fresh
+            .into_iter()
+            .partition(|content| self.knows(content, codec, Wanted::NONE));
+        self.take_up(&kept, None, wanted)?;
         self.take_up(&fresh, codec, wanted)?;
         let known = self.known();
         Ok(contents
@@ -116,6 +143,51 @@ impl Compressor {
         })
     }
 
+    /// Takes over what the cache has of these contents.
+    fn recall(
+        &self,
+        cache: &Cache,
+        contents: &[Shared],
+        codec: Option<Codec>,
+        wanted: Wanted,
+    ) -> Result<(), CompressError> {
+        let large = contents
+            .iter()
+            .filter(|content| content.len() >= kept::LEAST);
+        let large: Vec<Shared> = large.cloned().collect();
+        for content in &large {
+            if !self.knows(content, None, wanted)
+                && let Some(digests) = kept::digests(cache, content)
+            {
+                let mut known = self.known();
+                let entry = known.entry(*content.sha256()).or_insert_with(|| Known {
+                    digests,
+                    kept: HashMap::new(),
+                });
+                entry.digests.merge(&digests);
+            }
+        }
+        let Some(codec) = codec else {
+            return Ok(());
+        };
+        let missing = large.into_iter();
+        let missing = missing.filter(|content| !self.knows(content, Some(codec), Wanted::NONE));
+        let missing: Vec<Shared> = missing.collect();
+        for (content, segments) in kept::recall(cache, self, &missing, codec)? {
+            let mut known = self.known();
+            let entry = known.entry(*content.sha256()).or_insert_with(|| Known {
+                digests: Digests {
+                    len: content.len(),
+                    sha256: *content.sha256(),
+                    ..Digests::default()
+                },
+                kept: HashMap::new(),
+            });
+            entry.kept.insert(codec, segments);
+        }
+        Ok(())
+    }
+
     fn take_up(
         &self,
         contents: &[Shared],
@@ -129,6 +201,9 @@ impl Compressor {
                 None => wanted,
             })
             .collect();
+        if contents.is_empty() {
+            return Ok(());
+        }
         let units = pool::units_of(contents);
         let (digests, segments) = pool::run(self.threads, contents, &missing, &units, &|| {
             self.worker(codec.unwrap_or(Codec::Store))
@@ -146,6 +221,16 @@ impl Compressor {
                 ..entry.digests
             };
             entry.digests.merge(&digests);
+            if let Some(cache) = self
+                .cache
+                .as_deref()
+                .filter(|_| content.len() >= kept::LEAST)
+            {
+                kept::put_digests(cache, &entry.digests);
+                if let Some(codec) = codec {
+                    kept::put_segments(cache, self, content, codec, &own);
+                }
+            }
             if let Some(codec) = codec {
                 entry.kept.insert(codec, own);
             }
@@ -159,10 +244,12 @@ impl Compressor {
         }
         let mut encoder = Encoder::new(codec)?;
         Ok(Box::new(move |raw| {
+            let bytes = encoder.encode(raw)?;
             Ok(Some(Segment {
-                span: self.spool.append(encoder.encode(raw)?)?,
+                span: self.spool.append(bytes)?,
                 raw: raw.len() as u64,
                 crc32: crc32fast::hash(raw),
+                sha256: self.cache.is_some().then(|| sha256(bytes)),
             }))
         }))
     }

@@ -11,6 +11,7 @@ mod codec;
 mod compressor;
 mod deflate;
 mod digest;
+mod kept;
 pub mod mszip;
 mod pool;
 mod sink;

@@ -9,7 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::compressor::Segment;
 use super::{CompressError, Sink};
+use crate::cache::Part;
 
 pub(super) struct Spool {
     file: File,
@@ -60,6 +62,16 @@ impl Spool {
             .write_all_at(bytes, at)
             .map_err(|source| self.error(source))?;
         Ok(Span { at, len })
+    }
+
+    /// A segment as a part of a cache's entry, if its digest was taken.
+    pub(super) fn part(&self, segment: &Segment) -> Option<Part<'_>> {
+        Some(Part {
+            file: &self.file,
+            at: segment.span.at,
+            len: segment.span.len,
+            sha256: segment.sha256?,
+        })
     }
 
     /// Copies a range into a sink.

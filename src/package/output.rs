@@ -4,7 +4,7 @@
 //! commits it after the builder returned, so that a failed build leaves nothing behind.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -78,17 +78,7 @@ impl Output {
     /// has it. A source that ends early is an error.
     pub fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), BuildError> {
         self.flush()?;
-        let mut at = offset;
-        let mut left = len;
-        while left > 0 {
-            let step = usize::try_from(left.min(1 << 30)).unwrap_or(1 << 30);
-            match rustix::fs::copy_file_range(source, Some(&mut at), &self.file, None, step) {
-                Ok(0) => return Err(self.error(io::ErrorKind::UnexpectedEof.into())),
-                Ok(copied) => left -= copied as u64,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return self.append_range_by_reading(source, at, left, len),
-            }
-        }
+        crate::fs::append_range(&self.file, source, offset, len).map_err(|e| self.error(e))?;
         self.position += len;
         Ok(())
     }
@@ -113,24 +103,6 @@ impl Output {
     pub fn finish(mut self) -> Result<File, BuildError> {
         self.flush()?;
         Ok(self.file)
-    }
-
-    fn append_range_by_reading(
-        &mut self,
-        mut source: &File,
-        from: u64,
-        left: u64,
-        whole: u64,
-    ) -> Result<(), BuildError> {
-        source
-            .seek(SeekFrom::Start(from))
-            .map_err(|e| self.error(e))?;
-        let copied = io::copy(&mut source.take(left), &mut self.file).map_err(|e| self.error(e))?;
-        if copied != left {
-            return Err(self.error(io::ErrorKind::UnexpectedEof.into()));
-        }
-        self.position += whole;
-        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), BuildError> {

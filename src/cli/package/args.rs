@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::batch::Shard;
+use super::caching::CacheArgs;
 use super::naming::Naming;
 use super::provenance::ProvenanceArgs;
 use super::scripts::ScriptArgs;
@@ -133,6 +134,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(super) caching: CacheArgs,
 
     #[command(flatten)]
     pub(super) provenance: ProvenanceArgs,

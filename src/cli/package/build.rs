@@ -135,7 +135,9 @@ fn build_jobs(
     threads: NonZeroUsize,
     printer: &Printer,
 ) -> Result<Vec<Built>, CliError> {
-    let compressor = Compressor::new(threads).map_err(crate::package::BuildError::from)?;
+    let compressor = Compressor::new(threads)
+        .map_err(crate::package::BuildError::from)?
+        .with_cache(options.cache.clone());
     let mut trees = Vec::new();
     for job in jobs {
         let tree = tree(job)?;
@@ -164,6 +166,9 @@ fn build_jobs(
             tree,
             left_out: job.applied.left_out.clone(),
         });
+    }
+    for note in options.cache.iter().flat_map(|cache| cache.notes()) {
+        printer.note(note);
     }
     Ok(built)
 }

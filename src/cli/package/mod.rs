@@ -6,6 +6,7 @@ mod args;
 mod batch;
 mod build;
 mod intune;
+mod caching;
 mod macos;
 mod naming;
 mod options;

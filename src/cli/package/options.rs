@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::anchor;
 use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
+use super::caching;
 use super::macos::{self, Finish};
 use super::naming::Naming;
 use super::scripts::Scripts;
 use super::signing::Signing;
 use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret};
+use crate::cache::Cache;
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::fs;
 use crate::install::{Arch, Os};
@@ -58,6 +61,8 @@ pub struct Options {
     pub warnings: Vec<String>,
     /// What is done with a macOS package.
     pub finish: Finish,
+    /// What is kept from one run to the next.
+    pub cache: Option<Arc<Cache>>,
 }
 
 /// Where the files go.
@@ -89,6 +94,7 @@ impl Options {
             state: None,
             warnings: Vec::new(),
             finish: Finish::default(),
+            cache: None,
         }
     }
 
@@ -115,6 +121,7 @@ impl Options {
             &args.updates.update_url,
         )?;
         let http = http_options(&args)?;
+        let cache = caching::resolve(&args.caching, surroundings, printer)?;
         let source = args.updates.update_url.clone();
         let mut warnings = Vec::new();
         let update_url = agent_update_url(&args.updates, &mut warnings)?;
@@ -148,6 +155,7 @@ impl Options {
             state,
             warnings,
             finish,
+            cache,
         })
     }
 }

@@ -1,0 +1,111 @@
+//! The key that entries are authenticated with: HMAC-SHA256 (RFC 2104).
+//!
+//! A user's own key is made at the first use and readable by nobody else, so that a folder
+//! others can write into is still a cache that others cannot fill.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
+
+use super::CacheError;
+
+/// See the head of this file.
+#[derive(Clone)]
+pub struct Key(hmac::Key);
+
+impl Key {
+    /// Bytes that a key has at least.
+    pub const LEAST: usize = 32;
+
+    /// Reads a key from a file: its bytes as they are.
+    pub fn read(path: &Path) -> Result<Self, CacheError> {
+        let bytes = std::fs::read(path).map_err(|source| CacheError::Key {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::of(Zeroizing::new(bytes), path)
+    }
+
+    /// Reads a key, and makes one where there is none. Of two runs that make one at a time
+    /// both use the same.
+    pub fn read_or_make(path: &Path) -> Result<Self, CacheError> {
+        match std::fs::read(path) {
+            Ok(bytes) => Self::of(Zeroizing::new(bytes), path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(path).map_err(|source| CacheError::NoKey {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                Self::read(path)
+            }
+            Err(source) => Err(CacheError::Key {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Takes a key from memory.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    fn of(bytes: Zeroizing<Vec<u8>>, path: &Path) -> Result<Self, CacheError> {
+        match bytes.len() < Self::LEAST {
+            true => Err(CacheError::ShortKey {
+                path: path.to_owned(),
+                len: bytes.len(),
+            }),
+            false => Ok(Self::from_bytes(&bytes)),
+        }
+    }
+
+    /// The MAC of several strings, each with its length before it.
+    pub(super) fn mac(&self, strings: &[&[u8]]) -> [u8; 32] {
+        let mut mac = [0; 32];
+        mac.copy_from_slice(self.context(strings).sign().as_ref());
+        mac
+    }
+
+    /// Whether `mac` is that of these strings, in constant time.
+    pub(super) fn is_mac_of(&self, strings: &[&[u8]], mac: &[u8; 32]) -> bool {
+        let right = self.mac(strings);
+        aws_lc_rs::constant_time::verify_slices_are_equal(&right, mac).is_ok()
+    }
+
+    fn context(&self, strings: &[&[u8]]) -> hmac::Context {
+        let mut context = hmac::Context::with_key(&self.0);
+        for string in strings {
+            context.update(&(string.len() as u64).to_le_bytes());
+            context.update(string);
+        }
+        context
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    file.write_all(bytes.as_slice())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error),
+    }
+}

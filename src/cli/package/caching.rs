@@ -1,0 +1,76 @@
+//! `--cache` and `--cache-key-file`: which cache a run uses.
+//!
+//! A cache that nobody asked for is gone without when it cannot be had; one that was named
+//! must be one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::cache::{Cache, CacheError, Key, LIMIT};
+use crate::cli::{CliError, Printer, Surroundings};
+
+/// Flags of the cache.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Cache")]
+pub struct CacheArgs {
+    /// Folder that keeps compressed programs for the next run, or none
+    #[arg(
+        long,
+        value_name = "DIR|none",
+        env = "FLEETPACK_CACHE",
+        hide_env = true
+    )]
+    pub cache: Option<String>,
+
+    /// Key of a cache that several users or machines share, instead of the user's own
+    #[arg(long, value_name = "FILE")]
+    pub cache_key_file: Option<PathBuf>,
+
+    /// Size that the cache grows to, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = LIMIT >> 20)]
+    pub cache_size: u64,
+}
+
+/// The cache of a run; `None` for a run without.
+pub fn resolve(
+    args: &CacheArgs,
+    surroundings: &Surroundings,
+    printer: &Printer,
+) -> Result<Option<Arc<Cache>>, CliError> {
+    let limit = args.cache_size.saturating_mul(1 << 20);
+    let key_file = args.cache_key_file.as_deref();
+    let folder = match args.cache.as_deref() {
+        Some("none") => return Ok(None),
+        Some(url) if url.contains("://") => return Err(remote(url, key_file).into()),
+        Some(folder) => PathBuf::from(folder),
+        None => match surroundings.cache_folder() {
+            Some(folder) => folder,
+            None => return Ok(None),
+        },
+    };
+    match key(key_file, surroundings) {
+        Ok(Some(key)) => Ok(Some(Arc::new(Cache::in_folder(&folder, key, limit)))),
+        Ok(None) => Ok(None),
+        Err(error) if args.cache.is_some() || key_file.is_some() => Err(error.into()),
+        Err(error) => {
+            printer.note(format!("Going without a cache: {error}"));
+            Ok(None)
+        }
+    }
+}
+
+fn remote(url: &str, key_file: Option<&Path>) -> CacheError {
+    let url = url.to_owned();
+    match key_file {
+        None => CacheError::Keyless { url },
+        Some(_) => CacheError::Place { url },
+    }
+}
+
+fn key(file: Option<&Path>, surroundings: &Surroundings) -> Result<Option<Key>, CacheError> {
+    match (file, surroundings.config_folder()) {
+        (Some(file), _) => Key::read(file).map(Some),
+        (None, Some(folder)) => Key::read_or_make(&folder.join("cache.key")).map(Some),
+        (None, None) => Ok(None),
+    }
+}
