@@ -18,6 +18,7 @@ mod between_steps;
 mod broken_repositories;
 mod canonical_form;
 mod ceremony;
+mod cache;
 mod conformance;
 mod deb;
 mod doctor;
@@ -61,6 +62,7 @@ fn main() -> std::process::ExitCode {
         bad_input::trials(),
         batch::trials(),
         between_steps::trials(),
+        cache::trials(),
         broken_repositories::trials(),
         canonical_form::trials(),
         conformance::trials(),

@@ -69,6 +69,8 @@ fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
         "--type",
         "msi",
         "--no-state",
+        "--cache",
+        "none",
         "--update-url",
         &url,
         "--update-roots",

@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
             read_only_repository,
         ),
         trial_needing("bad_input/disk_full_while_packaging", mounts, full_output),
+        trial_needing("bad_input/disk_full_while_compressing", mounts, full_spool),
         trial_needing("bad_input/disk_full_while_adding", mounts, full_repository),
     ]
 }
@@ -68,6 +69,23 @@ fn full_output() {
     let run = ground.package(&["--outfile", "out/agent.deb", "--compression", "none"]);
     record.refused("package", &run);
     record.compare("disk_full_while_packaging");
+    drop(mount);
+}
+
+/// The folder for temporary files is full before the package is compressed.
+fn full_spool() {
+    let ground = Ground::new();
+    grow_orbit(&ground);
+    let mount = Mount::tmpfs(ground.join("temporary"), "1m");
+    std::fs::create_dir(ground.join("out")).unwrap();
+    let mut record = ground.record();
+    let run = ground.package(&["--outfile", "out/agent.deb"]);
+    record.refused("package", &run.env("TMPDIR", ground.join("temporary")));
+    record.compare("disk_full_while_compressing");
+    for folder in ["out", "temporary"] {
+        let left = std::fs::read_dir(ground.join(folder)).unwrap().count();
+        assert_eq!(left, 0, "something is left in {folder}");
+    }
     drop(mount);
 }
 

@@ -13,13 +13,8 @@ use crate::cli::{CliError, Printer, Surroundings};
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cache")]
 pub struct CacheArgs {
-    /// Folder that keeps compressed programs for the next run, or none
-    #[arg(
-        long,
-        value_name = "DIR|none",
-        env = "FLEETPACK_CACHE",
-        hide_env = true
-    )]
+    /// Folder that keeps compressed programs for the next run; `none` goes without
+    #[arg(long, value_name = "PLACE", env = "FLEETPACK_CACHE", hide_env = true)]
     pub cache: Option<String>,
 
     /// Key of a cache that several users or machines share, instead of the user's own
