@@ -141,13 +141,10 @@ pub fn package_of(bench: &Bench, folder: &Path, words: &[&str]) -> Result<Conten
     let repository = updates::repository_of_payload(bench)?;
     let roots = format!("@{}", repository.join("repository/root.json").display());
     let url = format!("file://{}", repository.join("repository").display());
-    let mut command = vec![
-        bench.fleetpack.as_str(),
-        "package",
-        "--no-state",
-        "--cache",
-        "none",
-    ];
+    let mut command = vec![bench.fleetpack.as_str(), "package", "--no-state"];
+    if !words.contains(&"--cache") {
+        command.extend(["--cache", "none"]);
+    }
     command.extend(["--update-url", &url, "--update-roots", &roots]);
     command.extend(["--fleet-url", "https://fleet.example.org"]);
     command.extend(["--enroll-secret", "made-up-for-the-benchmark"]);

@@ -1,5 +1,6 @@
 //! The benchmark: `cargo run --release -p bench`, with `-- ROUNDS ROW…` for some rows alone
-//! (`deb`, `cores`, `compression`, `rpm`, `several`, `msi`, `add`, `size`).
+//! (`deb`, `cores`, `compression`, `rpm`, `several`, `msi`, `pkg`,
+//! `cache`, `add`, `size`).
 //!
 //! Every row is a ratio of medians between programs that were run in turns on one payload,
 //! made by `bench/agent-payload` from the Rust toolchain: 134 MB of real machine code. Rows
@@ -12,10 +13,12 @@
     reason = "a program for people who measure"
 )]
 
+mod cache;
 mod deb;
 mod linux;
 mod measure;
 mod msi;
+mod pkg;
 mod rivals;
 mod updates;
 
@@ -52,6 +55,8 @@ const ROWS: &[(&str, Rows)] = &[
     ("rpm", linux::rpm_against_nfpm),
     ("several", linux::several),
     ("msi", msi::against_deflate),
+    ("pkg", pkg::against_deflate),
+    ("cache", cache::against_copying),
     ("add", updates::add_against_go_tuf),
     ("size", updates::by_number_of_targets),
 ];

@@ -68,6 +68,18 @@ pub fn repository_of(
     Ok(repository)
 }
 
+/// A repository in `folder` with these files: path, name and platform.
+pub fn repository_with(
+    bench: &Bench,
+    folder: &Path,
+    targets: &[(&str, &str, &str)],
+) -> Result<PathBuf, String> {
+    let repository = folder.join("repository");
+    std::fs::create_dir_all(&repository).map_err(|e| e.to_string())?;
+    add_targets(bench, &repository, targets)?;
+    Ok(repository)
+}
+
 fn add_programs(
     bench: &Bench,
     repository: &Path,
@@ -75,22 +87,32 @@ fn add_programs(
     platform: &str,
     suffix: &str,
 ) -> Result<(), String> {
+    let files = ["orbit", "osqueryd"].map(|name| {
+        let file = from.join(format!("{name}{suffix}"));
+        (file.display().to_string(), name)
+    });
+    let targets = files
+        .each_ref()
+        .map(|(file, name)| (file.as_str(), *name, platform));
+    add_targets(bench, repository, &targets)
+}
+
+fn add_targets(
+    bench: &Bench,
+    repository: &Path,
+    targets: &[(&str, &str, &str)],
+) -> Result<(), String> {
     updates(bench, repository, &["init"])?;
-    for name in ["orbit", "osqueryd"] {
-        let file = from.join(format!("{name}{suffix}")).display().to_string();
-        let words = [
-            "add",
-            "--target",
-            &file,
-            "--name",
-            name,
+    for (file, name, platform) in targets {
+        let mut words = vec!["add", "--target", file, "--name", name];
+        words.extend([
             "--platform",
             platform,
             "--version",
             "1.50.0",
             "-t",
             "stable",
-        ];
+        ]);
         updates(bench, repository, &words)?;
     }
     Ok(())
