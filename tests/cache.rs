@@ -103,6 +103,9 @@ fn same_bytes() {
     assert_eq!(entries(&scratch.join("elsewhere")).len(), kept.len());
 }
 
+/// Puts something else in an entry's place: its path, and which one it is.
+type Poison<'a> = &'a dyn Fn(&Path, usize);
+
 fn poisoned() {
     let scratch = repository();
     let cached = ["--cache", "cache"];
@@ -113,7 +116,7 @@ fn poisoned() {
         .iter()
         .map(|path| std::fs::read(path).unwrap())
         .collect();
-    let poison: [(&str, &dyn Fn(&Path, usize)); 4] = [
+    let poison: [(&str, Poison<'_>); 4] = [
         ("flipped", &|path, at| {
             let mut bytes = genuine[at].clone();
             let middle = bytes.len() / 2;

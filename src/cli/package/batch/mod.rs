@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::Args;
 use super::build::check_place;
+use super::caching;
 use super::options::{Place, read_file};
 use super::summary;
 use crate::cli::{CliError, Printer, Surroundings};
@@ -70,10 +71,15 @@ pub fn run(
     let selected = plan::select(entries, run.shard).map_err(named)?;
     let plan = Plan::make(selected, &run, surroundings, printer)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let cache = caching::resolve(&args.caching, surroundings, printer)?;
     let compressor = Compressor::new(threads).map_err(BuildError::from)?;
+    let compressor = compressor.with_cache(cache.clone());
     let progress = Progress::new(plan.units.len(), *printer);
     let (made, mut failures) = work::work(&plan, &compressor, run.jobs, &progress);
     progress.end();
+    for note in cache.iter().flat_map(|cache| cache.notes()) {
+        printer.note(note);
+    }
     failures.splice(0..0, plan.failures.iter().cloned());
     for made in &made {
         printer.result(made.path.display().to_string())?;
