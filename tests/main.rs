@@ -50,6 +50,7 @@ mod releases;
 mod rotation;
 mod rpm;
 mod rpm_signing;
+mod serve;
 mod shell;
 mod status;
 mod tuf_peers;
@@ -97,6 +98,7 @@ fn main() -> std::process::ExitCode {
         rpm_signing::trials(),
         rotation::trials(),
         status::trials(),
+        serve::trials(),
         shell::trials(),
         tuf_peers::trials(),
         updates::trials(),

@@ -7,7 +7,7 @@
 //! (`remote`); a lost race begins again. Locks advise, conditions fence. What this copy saw at
 //! a destination is remembered beside the keys (`known`), so that a destination that was put
 //! back to an older state is refused. `plan` says what differs, `public` looks through the
-//! address that agents use, [`page`] is a status page.
+//! address that agents use, [`serve`] is a small web server, [`page`] a status page.
 
 mod commit;
 mod error;
@@ -19,6 +19,7 @@ mod plan;
 mod public;
 mod pull;
 mod remote;
+pub mod serve;
 
 pub use error::PublishError;
 pub use known::Known;

@@ -39,7 +39,7 @@ impl Server {
         let port = free_port();
         let folder = scratch.join(format!(".nginx-cache-{port}"));
         let zone = format!("proxy_cache_path {} keys_zone=c:1m;", folder.display());
-        let settings = format!("location / {{ proxy_pass {origin}; proxy_cache c; {settings} }}");
+        let settings = format!("location / {{ proxy_pass {origin}/; proxy_cache c; {settings} }}");
         Self::nginx_http(scratch, port, &zone, &settings)
     }
 

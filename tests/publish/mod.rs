@@ -2,6 +2,9 @@
 
 mod basics;
 mod copies;
+mod elsewhere;
+mod page;
+mod races;
 mod stores;
 
 use libtest_mimic::Trial;
@@ -13,10 +16,17 @@ use crate::updates::{PASSPHRASES, elf, init, updates};
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
-    [stores::trials(), basics::trials(), copies::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        stores::trials(),
+        basics::trials(),
+        copies::trials(),
+        elsewhere::trials(),
+        page::trials(),
+        races::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// `fleetpack updates …` with passphrases and the service's credentials.

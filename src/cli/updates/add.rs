@@ -30,7 +30,7 @@ pub struct Args {
     linking: Linking,
 
     #[command(flatten)]
-    change: Change,
+    pub change: Change,
 }
 
 /// What was done.

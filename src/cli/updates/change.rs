@@ -1,6 +1,6 @@
 //! What all changes of targets share on the command line.
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use super::{CliError, Elsewhere, Passphrases, Place, Printer, Surroundings};
 use crate::tuf::repository::{Copies, Repository, Signing, Validities};
 use crate::tuf::time::Validity;
 
@@ -8,7 +8,10 @@ use crate::tuf::time::Validity;
 #[derive(Debug, clap::Args)]
 pub struct Change {
     #[command(flatten)]
-    place: Place,
+    pub place: Place,
+
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
 
     /// How long the targets metadata are valid
     #[arg(long, value_name = "TIME", default_value = "3y")]

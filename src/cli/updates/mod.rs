@@ -20,10 +20,12 @@ mod promote;
 mod prune;
 mod publish;
 mod pull;
+mod remote;
 mod remove;
 mod report;
 mod roots;
 mod rotate;
+mod serve;
 mod status;
 mod timestamp;
 mod tokens;
@@ -71,6 +73,8 @@ enum Command {
     Publish(publish::Args),
     /// Take over what another host published
     Pull(pull::Args),
+    /// Serve what metadata name, on this machine
+    Serve(serve::Args),
     /// List and change the keys of each role
     Keys(keys::Args),
     /// Show or give up the edit that waits for signatures
@@ -87,7 +91,34 @@ enum Command {
 
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
-    match args.command {
+    let mut command = args.command;
+    let remote = match command.place() {
+        Some((place, elsewhere)) => place.enter(elsewhere, surroundings, printer)?,
+        None => None,
+    };
+    run_here(command, surroundings, printer)?;
+    remote.map_or(Ok(()), |remote| remote.leave(surroundings, printer))
+}
+
+impl Command {
+    /// The repository of those commands that can change one that is not here.
+    fn place(&mut self) -> Option<(&mut Place, &Elsewhere)> {
+        match self {
+            Self::Add(args) => Some((&mut args.change.place, &args.change.elsewhere)),
+            Self::Promote(args) => Some((&mut args.change.place, &args.change.elsewhere)),
+            Self::Remove(args) => Some((&mut args.change.place, &args.change.elsewhere)),
+            Self::Timestamp(args) => Some((&mut args.place, &args.elsewhere)),
+            _ => None,
+        }
+    }
+}
+
+fn run_here(
+    command: Command,
+    surroundings: &Surroundings,
+    printer: &Printer,
+) -> Result<(), CliError> {
+    match command {
         Command::Init(args) => init::run(args, surroundings, printer),
         Command::Add(args) => add::run(args, surroundings, printer),
         Command::Timestamp(args) => timestamp::run(args, surroundings, printer),
@@ -101,6 +132,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Rotate(args) => rotate::run(args, surroundings, printer),
         Command::Publish(args) => publish::run(args, surroundings, printer),
         Command::Pull(args) => pull::run(args, surroundings, printer),
+        Command::Serve(args) => serve::run(args, printer),
         Command::Keys(args) => keys::run(args, surroundings, printer),
         Command::Pending(args) => pending::run(args, printer),
         Command::Payload(args) => payload::payload(args, printer),
@@ -111,21 +143,48 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
 }
 
 /// Where the repository is.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 struct Place {
-    /// Folder that holds `repository/`, `keys/` and `staged/`
+    /// Folder that holds `repository/`, `keys/` and `staged/`; add, timestamp, promote and
+    /// remove take s3://BUCKET/PREFIX, gs://… and az://… as well, with --keys
     #[arg(long, value_name = "DIR", default_value = ".")]
     path: PathBuf,
 
     /// File that remembers what was signed and seen, for a `keys/` that cannot be written
-    /// [default: DIR/keys/state.json]
+    /// [default: state.json beside the keys]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+
+    /// Key files in another folder.
+    #[arg(skip)]
+    keys: Option<PathBuf>,
+
+    /// Targets' files are elsewhere.
+    #[arg(skip)]
+    sparse: bool,
+}
+
+/// For a repository that is not here.
+#[derive(Clone, Debug, clap::Args)]
+struct Elsewhere {
+    /// Folder with the key files [default: keys/ below --path]
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+
+    /// Trust the root of a URL that nothing here knows yet
+    #[arg(long)]
+    trust_current: bool,
 }
 
 impl Place {
     fn layout(self) -> Layout {
-        Layout::new(&self.path).with_state(self.state)
+        let layout = Layout::new(&self.path)
+            .with_keys(self.keys)
+            .with_state(self.state);
+        match self.sparse {
+            true => layout.metadata_only(),
+            false => layout,
+        }
     }
 
     /// Opens it for a change, and tells what that brought to light.

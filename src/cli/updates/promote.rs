@@ -35,7 +35,7 @@ pub struct Args {
     linking: Linking,
 
     #[command(flatten)]
-    change: Change,
+    pub change: Change,
 }
 
 /// A target and where it came from.

@@ -14,7 +14,7 @@ pub struct Args {
     targets: Vec<String>,
 
     #[command(flatten)]
-    change: Change,
+    pub change: Change,
 }
 
 /// What was done.

@@ -39,6 +39,10 @@ pub struct Args {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
+
+    /// Write a page for people, one HTML file, too
+    #[arg(long, value_name = "FILE")]
+    html: Option<std::path::PathBuf>,
 }
 
 // `docs/schema/updates-status.json`.
@@ -61,6 +65,10 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         looked.client.published_at(name, target)
     });
     let found = looked.survey(true)?;
+    if let Some(file) = &args.html {
+        let page = crate::publish::page::render(&inventory, now)?;
+        crate::fs::write_atomic(file, page.as_bytes(), 0o644)?;
+    }
     let format = if args.json { Format::Json } else { args.format };
     match format {
         Format::Text => {

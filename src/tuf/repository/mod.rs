@@ -53,7 +53,10 @@ use crate::hint::Hint;
 #[derive(Clone, Debug)]
 pub struct Layout {
     path: PathBuf,
+    keys: Option<PathBuf>,
     state: Option<PathBuf>,
+    /// Targets' files are elsewhere.
+    sparse: bool,
 }
 
 impl Layout {
@@ -61,8 +64,22 @@ impl Layout {
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            keys: None,
             state: None,
+            sparse: false,
         }
+    }
+
+    /// With private keys in another folder.
+    pub fn with_keys(mut self, folder: Option<PathBuf>) -> Self {
+        self.keys = folder;
+        self
+    }
+
+    /// A working copy that has metadata, and no files of targets but new ones.
+    pub fn metadata_only(mut self) -> Self {
+        self.sparse = true;
+        self
     }
 
     /// With the memory in another file than `keys/state.json`.
@@ -83,7 +100,7 @@ impl Layout {
 
     /// Private keys.
     pub fn keys(&self) -> PathBuf {
-        self.path.join("keys")
+        self.keys.clone().unwrap_or_else(|| self.path.join("keys"))
     }
 
     /// go-tuf's uncommitted work.

@@ -218,9 +218,12 @@ impl Repository {
         let mut sources: BTreeMap<String, (PathBuf, u64)> = BTreeMap::new();
         for (from, to) in pairs {
             let target = self.listed(from)?.clone();
-            let source = self.file_of(from, &target)?;
-            for place in places(to, &target, self.consistent()) {
-                sources.insert(place, (source.clone(), target.length));
+            // Where the files are elsewhere, they are copied there.
+            if !self.layout.sparse {
+                let source = self.file_of(from, &target)?;
+                for place in places(to, &target, self.consistent()) {
+                    sources.insert(place, (source.clone(), target.length));
+                }
             }
             targets.targets.insert(to.clone(), target);
         }
