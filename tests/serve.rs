@@ -78,6 +78,10 @@ fn clients() {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of requests and their answers"
+)]
 fn requests() {
     let scratch = Scratch::new();
     begin(&scratch);

@@ -106,6 +106,10 @@ fn commands() {
 }
 
 // Whoever can write to the bucket cannot get anything signed that is not the newest.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from its beginning to its end"
+)]
 fn attacker() {
     let scratch = Scratch::new();
     let service = prepare(&scratch);

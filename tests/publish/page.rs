@@ -41,6 +41,10 @@ pub fn trials() -> Vec<Trial> {
     vec![trial_needing("publish/page", &["chromium"], page)]
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from its beginning to its end"
+)]
 fn page() {
     let scratch = Scratch::new();
     begin(&scratch);
