@@ -7,6 +7,9 @@
 //! them with the state that they had before.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use fleetpack::tuf::client::{Client, Options};
 use fleetpack::tuf::hashes::Digests;
@@ -91,14 +94,8 @@ fn each_step(words: &[&str], consistent: bool) {
             peer.follow(&scratch, &server.url, Some(&anchor), true);
         }
     }
-    let mut steps = recorded(&scratch, words);
+    let steps = recorded(&scratch, words);
     assert!(!steps.is_empty(), "{steps:?}");
-    if words == ["rotate", "targets"] {
-        // go-tuf 0.5.2: a client that saw the new timestamp before the new root drops its
-        // targets.json at the next look, and takes the same timestamp for no news: it finds
-        // targets again after the next timestamp.
-        steps.extend(recorded(&scratch, &["timestamp"]));
-    }
     replay(&scratch, &steps);
     let allowed = [sha256(&old), sha256(&new)];
     for (who, lines) in [
@@ -130,13 +127,21 @@ enum Change {
 // Runs the command under strace and takes the changes in their order.
 fn recorded(scratch: &Scratch, words: &[&str]) -> Vec<Change> {
     let calls = "trace=rename,renameat,renameat2,unlink,unlinkat,link,linkat";
-    let mut args = vec!["-f", "-qq", "-o", "calls", "-s", "4096", "-e", calls];
+    // Slow enough for every state of timestamp.json to be seen, for it may change twice.
+    let slowly = "inject=rename,renameat,renameat2:delay_exit=150000";
+    let mut args = vec![
+        "-f", "-qq", "-o", "calls", "-s", "4096", "-e", calls, "-e", slowly,
+    ];
     args.extend([env!("CARGO_BIN_EXE_fleetpack"), "updates"]);
     args.extend(words);
     args.extend(["--path", "repo"]);
+    let watch = Watch::begin(scratch.join("repo/repository/timestamp.json"));
     scratch.tool("strace", args).envs(PASSPHRASES).ok();
+    let mut stamps = watch.end().into_iter();
     let text = scratch.text("calls");
-    let done = text.lines().filter(|line| line.ends_with(" = 0"));
+    let done = text
+        .lines()
+        .filter(|line| line.trim_end_matches(" (DELAYED)").ends_with(" = 0"));
     done.filter_map(|line| {
         let (call, rest) = line.split_once(' ')?.1.trim_start().split_once('(')?;
         let names: Vec<&str> = rest.split('"').skip(1).step_by(2).collect();
@@ -144,6 +149,10 @@ fn recorded(scratch: &Scratch, words: &[&str]) -> Vec<Change> {
         let (_, name) = names.last()?.rsplit_once("repo/repository/")?;
         Some(match call.starts_with("unlink") {
             true => Change::Removed(name.to_owned()),
+            false if name == "timestamp.json" => Change::Put(
+                name.to_owned(),
+                stamps.next().expect("each timestamp was seen"),
+            ),
             // What the same command removes afterwards has no contents left.
             false => Change::Put(
                 name.to_owned(),
@@ -152,6 +161,41 @@ fn recorded(scratch: &Scratch, words: &[&str]) -> Vec<Change> {
         })
     })
     .collect()
+}
+
+/// Takes down what a file becomes.
+struct Watch {
+    ended: Arc<AtomicBool>,
+    seen: std::thread::JoinHandle<Vec<Vec<u8>>>,
+}
+
+impl Watch {
+    fn begin(path: PathBuf) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let flag = ended.clone();
+        let before = std::fs::read(&path).unwrap();
+        let seen = std::thread::spawn(move || {
+            let mut seen = vec![before];
+            loop {
+                let last = flag.load(Ordering::SeqCst);
+                let now = std::fs::read(&path).unwrap();
+                if seen.last() != Some(&now) {
+                    seen.push(now);
+                }
+                if last {
+                    seen.remove(0);
+                    return seen;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        Self { ended, seen }
+    }
+
+    fn end(self) -> Vec<Vec<u8>> {
+        self.ended.store(true, Ordering::SeqCst);
+        self.seen.join().unwrap()
+    }
 }
 
 // One folder for each state, 000 being before.
@@ -165,7 +209,16 @@ fn replay(scratch: &Scratch, steps: &[Change]) {
                 std::fs::create_dir_all(to.parent().unwrap()).unwrap();
                 std::fs::write(to, bytes).unwrap();
             }
-            Change::Removed(name) => std::fs::remove_file(next.join(name)).unwrap(),
+            Change::Removed(name) => {
+                std::fs::remove_file(next.join(name)).unwrap();
+                // Folders that are empty now go with it.
+                let parents = Path::new(name).ancestors().skip(1);
+                let mut folders = parents.filter(|folder| folder.components().count() > 1);
+                while folders
+                    .next()
+                    .is_some_and(|f| std::fs::remove_dir(next.join(f)).is_ok())
+                {}
+            }
         }
         last = next;
     }

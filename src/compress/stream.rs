@@ -21,8 +21,11 @@ use crate::install::{Content, Shared};
 /// Uncompressed bytes that one job of zstd's own threads takes: bounds their memory.
 const ZSTD_JOB: u32 = 4 << 20;
 
-/// Uncompressed bytes of one xz block, at least; never less than the preset's dictionary.
-const XZ_BLOCK: u64 = 16 << 20;
+/// Uncompressed bytes of one xz block. Memory grows with cores × (block + about 10 dictionaries).
+const XZ_BLOCK: u64 = 8 << 20;
+/// Dictionary of xz at most. The presets' 8 MiB make the result a hundredth smaller, and take
+/// four times the memory.
+const XZ_DICTIONARY: u32 = 2 << 20;
 
 /// gzip's header (RFC 1952, 2.3.1): deflate, no name, no time, how hard was tried (XFL: 2 for
 /// the most, 4 for the fastest), made on Unix.
@@ -281,6 +284,8 @@ fn zstd_frame<'a>(
 
 fn xz_stream(preset: u32, threads: u32, sink: Counted<'_>) -> io::Result<XzWriterMt<Counted<'_>>> {
     let mut options = XzOptions::with_preset(preset);
+    let dictionary = &mut options.lzma_options.dict_size;
+    *dictionary = (*dictionary).min(XZ_DICTIONARY);
     options.set_check_sum_type(CheckType::Crc64);
     options.set_block_size(NonZeroU64::new(XZ_BLOCK));
     XzWriterMt::new(sink, options, threads)

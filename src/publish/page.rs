@@ -164,13 +164,13 @@ fn component(name: &str, targets: &[(Parts<'_>, &TargetStatus)]) -> Component {
 }
 
 // Names such as stable and edge first, then versions, the newest first.
-fn order(channel: &str) -> (bool, Vec<std::cmp::Reverse<u64>>, &str) {
+fn order(channel: &str) -> (bool, std::cmp::Reverse<Vec<u64>>, &str) {
     let is_version = channel.starts_with(|c: char| c.is_ascii_digit());
     let numbers = channel
         .split(['.', '-'])
         .map(|part| part.parse().unwrap_or(0));
-    let numbers = numbers.filter(|_| is_version).map(std::cmp::Reverse);
-    (is_version, numbers.collect(), channel)
+    let numbers = numbers.filter(|_| is_version).collect();
+    (is_version, std::cmp::Reverse(numbers), channel)
 }
 
 fn about(target: &TargetStatus) -> String {

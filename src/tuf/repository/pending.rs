@@ -167,6 +167,7 @@ impl Repository {
             match missing.is_empty() {
                 true => {
                     self.install_edit(&edit, ring, signing.now)?;
+                    self.stamp_again(&edit, ring, signing)?;
                     Ok(Outcome::Published)
                 }
                 false => {
@@ -183,6 +184,35 @@ impl Repository {
             tidy(&self.layout)?;
         }
         settled
+    }
+
+    // go-tuf forgets its targets.json when it meets a root that replaces the targets keys. A
+    // client that saw our timestamp before that root would then find the same timestamp version
+    // again, call it "no update", and have no targets until the next one: so there is a next one.
+    fn stamp_again(
+        &mut self,
+        edit: &Edit,
+        ring: &mut Keyring,
+        signing: &mut Signing<'_>,
+    ) -> Result<(), RepositoryError> {
+        let change = &edit.change;
+        let store = Keystore::new(&self.layout.keys());
+        let forgets = change.root.is_some() && change.targets.is_some() && !change.root_first;
+        // Where the timestamp key is not at hand, whoever signs the time cures it.
+        if !forgets || !store.has(Role::Timestamp) {
+            return Ok(());
+        }
+        let keys = ring.role(&self.layout, Role::Timestamp, signing.ask)?;
+        let root = &self.base.root().signed;
+        if keys.check_enough(root, &store).is_err() {
+            return Ok(());
+        }
+        let change = Change {
+            timestamp: Some(keys.sign(&self.plan_timestamp(None, signing)?, &[root])?),
+            ..Change::default()
+        };
+        commit::clear_stage(&self.layout)?;
+        self.publish(&change, Vec::new(), signing.now)
     }
 
     /// Adds signatures to a document of the edit that waits, and goes on with it.
