@@ -24,10 +24,25 @@ struct Guide {
 }
 
 /// One line each, in alphabetical order.
-const GUIDES: [Guide; 3] = [
+const GUIDES: [Guide; 6] = [
+    Guide {
+        name: "batch",
+        needs: &["bash"],
+        prepare: teams,
+    },
+    Guide {
+        name: "hsm",
+        needs: &["bash", "pkcs11", "softhsm2-util", "pkcs11-tool"],
+        prepare: programs,
+    },
     Guide {
         name: "mirror",
         needs: &["bash", "python3", "curl"],
+        prepare: programs,
+    },
+    Guide {
+        name: "offline-ceremony",
+        needs: &["bash"],
         prepare: programs,
     },
     Guide {
@@ -102,7 +117,7 @@ fn follow(scratch: &Scratch, name: &str) {
     }
     let script = script.replace("8087", &free_port().to_string());
     let bin = scratch.join(".bin");
-    std::fs::create_dir(&bin).unwrap();
+    std::fs::create_dir_all(&bin).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_fleetpack"));
     std::os::unix::fs::symlink(program, bin.join("fleetpack")).unwrap();
     scratch
@@ -117,4 +132,20 @@ fn programs(scratch: &Scratch) {
     for name in ["orbit", "osqueryd"] {
         scratch.write_program(name, elf(62));
     }
+}
+
+/// The page's own manifest, about a repository on the disk in place of the reader's server, and
+/// its secrets: a file, a program, and (in a file that the page does not show) a variable.
+fn teams(scratch: &Scratch) {
+    scratch.fleetpack(["quickstart", "--dir", "q"]).ok();
+    let page = std::fs::read_to_string(folder().join("batch.md")).unwrap();
+    let (_, manifest) = page.split_once("```toml\n").unwrap();
+    let (manifest, _) = manifest.split_once("```").unwrap();
+    let url = "update-url = \"https://updates.example.com\"";
+    assert!(manifest.contains(url));
+    let local = format!("update-url = \"q/updates/repository\"\nagent-{url}");
+    scratch.write("teams.toml", manifest.replace(url, &local));
+    scratch.copy(&scratch.join("q/updates/repository/root.json"), "root.json");
+    scratch.write("secrets/sales", "made-up-secret\n");
+    scratch.write_program(".bin/pass", "#!/bin/sh\necho made-up-secret\n");
 }

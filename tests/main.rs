@@ -53,6 +53,7 @@ mod rpm_signing;
 mod serve;
 mod shell;
 mod status;
+mod tokens;
 mod tuf_peers;
 mod updates;
 
@@ -100,6 +101,7 @@ fn main() -> std::process::ExitCode {
         status::trials(),
         serve::trials(),
         shell::trials(),
+        tokens::trials(),
         tuf_peers::trials(),
         updates::trials(),
     ])

@@ -60,7 +60,7 @@ pub fn open(
 fn load(path: &Path) -> Result<Pkcs11, TokenError> {
     let failed = |error: Error| TokenError::Module {
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: said(&error, path),
     };
     let library = Pkcs11::new(path).map_err(failed)?;
     let args = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
@@ -75,7 +75,27 @@ fn failed(uri: &Uri, what: &'static str) -> impl Fn(Error) -> TokenError {
     move |error| TokenError::Failed {
         uri: uri.clone(),
         what,
-        reason: error.to_string(),
+        reason: said(&error, Path::new("")),
+    }
+}
+
+// PKCS #11 v3.1 §5.1 names what a function returns; the loader names the file once more.
+fn said(error: &Error, module: &Path) -> String {
+    match error {
+        Error::Pkcs11(returned, function) => {
+            let mut name = String::from("CKR");
+            for letter in format!("{returned:?}").chars() {
+                name.extend(letter.is_ascii_uppercase().then_some('_'));
+                name.push(letter.to_ascii_uppercase());
+            }
+            format!("C_{function:?} returned {name}")
+        }
+        Error::LibraryLoading(loader) => {
+            let text = loader.to_string();
+            let file = format!("{}: ", module.display());
+            text.strip_prefix(&file).unwrap_or(&text).to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
@@ -298,7 +318,7 @@ impl Signer for TokenKey {
                 session.sign(&Mechanism::Ecdsa, self.private, hash.as_ref())
             }
         };
-        let signed = signed.map_err(|error| self.failed(error.to_string()))?;
+        let signed = signed.map_err(|error| self.failed(said(&error, Path::new(""))))?;
         let signature = match self.ed25519 {
             true => Some(signed),
             false => der_signature(&signed),
@@ -312,6 +332,14 @@ impl Signer for TokenKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cryptoki::context::Function;
+
+    #[test]
+    fn returned_values_have_their_own_names() {
+        let error = Error::Pkcs11(RvError::GeneralError, Function::Initialize);
+        let expected = "C_Initialize returned CKR_GENERAL_ERROR";
+        assert_eq!(said(&error, Path::new("/lib/a.so")), expected);
+    }
 
     #[test]
     fn signatures_in_der() {

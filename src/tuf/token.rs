@@ -206,6 +206,10 @@ impl crate::hint::Hint for TokenError {
                 "export FLEETPACK_PKCS11_MODULE=/path/of/library.so, or add ?module-path= to the URI"
                     .to_owned(),
             ),
+            Self::Module { path, .. } => Some(format!(
+                "pkcs11-tool --module {} --list-token-slots tries the library alone",
+                path.display()
+            )),
             Self::NoToken { present, .. } => Some(match present.is_empty() {
                 true => "no token is plugged in".to_owned(),
                 false => format!("there are: {}", present.join(", ")),

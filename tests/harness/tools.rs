@@ -29,12 +29,14 @@ pub fn missing(needs: &[&'static str]) -> Vec<&'static str> {
 /// - `versitygw`, `azurite`: object storage, which `ci/setup.sh` builds or
 ///   fetches (the last is a script for `node`);
 /// - `tough-client`: the program of `tests/interop/tough`;
+/// - `pkcs11`: a build with this feature (the answer is `/`);
 /// - `libfaketime`-like libraries are asked for by the program that brings them.
 pub fn find(need: &str) -> Option<PathBuf> {
     match need {
         "root" => rustix::process::geteuid()
             .is_root()
             .then(|| PathBuf::from("/")),
+        "pkcs11" => cfg!(feature = "pkcs11").then(|| PathBuf::from("/")),
         "tough-client" => {
             Some(folder().join("tough/bin/tough-client")).filter(|path| path.exists())
         }

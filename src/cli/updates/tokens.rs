@@ -59,7 +59,12 @@ fn pin(
     let variable = format!("FLEET_{}_PIN", role.name().to_uppercase());
     if let Some(path) = &uri.pin_source {
         let bytes = crate::fs::read_limited(path, 4096)?.map(Zeroizing::new);
-        let bytes = bytes.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+        let bytes = bytes.ok_or_else(|| {
+            CliError::usage(
+                format!("the PIN's file {} does not exist", path.display()),
+                "pin-source=file:/path/of/it in the URI names it",
+            )
+        })?;
         let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         return Ok((Zeroizing::new(text), path.display().to_string()));
     }
