@@ -40,6 +40,7 @@ mod with_a_token {
     pub fn trials() -> Vec<Trial> {
         vec![
             trial_needing("tokens/refused", NEEDS, refused),
+            trial_needing("tokens/pin_in_a_file", NEEDS, pin_in_a_file),
             trial_needing("tokens/no_library", NEEDS, no_library),
             trial_needing("tokens/needed_again", NEEDS, needed_again),
             trial_needing("tokens/every_role", NEEDS, every_role),
@@ -112,60 +113,62 @@ mod with_a_token {
         scratch
     }
 
+    const FITS: &str = "pkcs11:token=signing;object=root";
+    const NO_PIN: &str = "error: the token refused the PIN in FLEET_ROOT_PIN\n";
+    /// What is wrong, the key's name, the PIN, and what is said.
+    const REFUSED: [[&str; 4]; 7] = [
+        [
+            "no such key",
+            "pkcs11:token=signing;object=other",
+            PIN,
+            "error: the token has no private key that fits pkcs11:token=signing;object=other\n  hint: pkcs11-tool --login --list-objects shows the keys\n",
+        ],
+        [
+            "no such id",
+            "pkcs11:token=signing;id=%09",
+            PIN,
+            "error: the token has no private key that fits pkcs11:token=signing;id=%09\n  hint: pkcs11-tool --login --list-objects shows the keys\n",
+        ],
+        [
+            "no such token",
+            "pkcs11:token=mine;object=root",
+            PIN,
+            "error: no token fits pkcs11:token=mine;object=root\n  hint: there are: signing\n",
+        ],
+        [
+            "a key for nobody",
+            "pkcs11:token=signing;object=large",
+            PIN,
+            "error: the key pkcs11:token=signing;object=large cannot sign metadata: it is neither ed25519 nor ECDSA on P-256\n  hint: pkcs11-tool --login --keypairgen --key-type EC:prime256v1 --label LABEL\n",
+        ],
+        ["wrong PIN", FITS, "111111", NO_PIN],
+        ["short PIN", FITS, "1", NO_PIN],
+        ["empty PIN", FITS, "", NO_PIN],
+    ];
+
+    fn rotate(scratch: &Scratch, uri: &str) -> Run {
+        let uri = format!("root={uri}");
+        let words = ["rotate", "targets", "--path", "repo", "--key", &uri];
+        ours(scratch, &words)
+    }
+
     fn refused() {
         let scratch = repository();
         let before = scratch.state("repo");
-        let rotate = |uri: &str| {
-            let uri = format!("root={uri}");
-            ours(
-                &scratch,
-                &["rotate", "targets", "--path", "repo", "--key", &uri],
-            )
-        };
-        let fits = "pkcs11:token=signing;object=root";
-        let cases = [
-            (
-                "no such key",
-                rotate("pkcs11:token=signing;object=other"),
-                "error: the token has no private key that fits pkcs11:token=signing;object=other\n  hint: pkcs11-tool --login --list-objects shows the keys\n",
-            ),
-            (
-                "no such id",
-                rotate("pkcs11:token=signing;id=%09"),
-                "error: the token has no private key that fits pkcs11:token=signing;id=%09\n  hint: pkcs11-tool --login --list-objects shows the keys\n",
-            ),
-            (
-                "no such token",
-                rotate("pkcs11:token=mine;object=root"),
-                "error: no token fits pkcs11:token=mine;object=root\n  hint: there are: signing\n",
-            ),
-            (
-                "a key for nobody",
-                rotate("pkcs11:token=signing;object=large"),
-                "error: the key pkcs11:token=signing;object=large cannot sign metadata: it is neither ed25519 nor ECDSA on P-256\n  hint: pkcs11-tool --login --keypairgen --key-type EC:prime256v1 --label LABEL\n",
-            ),
-            (
-                "wrong PIN",
-                rotate(fits).env("FLEET_ROOT_PIN", "111111"),
-                "error: the token refused the PIN in FLEET_ROOT_PIN\n",
-            ),
-            (
-                "short PIN",
-                rotate(fits).env("FLEET_ROOT_PIN", "1"),
-                "error: the token refused the PIN in FLEET_ROOT_PIN\n",
-            ),
-            (
-                "empty PIN",
-                rotate(fits).env("FLEET_ROOT_PIN", ""),
-                "error: the token refused the PIN in FLEET_ROOT_PIN\n",
-            ),
-        ];
-        for (name, run, expected) in cases {
-            let ran = run.fails(1);
+        for [name, uri, pin, expected] in REFUSED {
+            let ran = rotate(&scratch, uri).env("FLEET_ROOT_PIN", pin).fails(1);
             assert_eq!(ran.stderr, expected, "{name}");
             ran.never_says("111111");
             before.unchanged(&scratch.state("repo"));
         }
+    }
+
+    /// A PIN in a file; the token is pulled, and put back.
+    fn pin_in_a_file() {
+        let scratch = repository();
+        let before = scratch.state("repo");
+        let fits = FITS;
+        let rotate = |uri: &str| rotate(&scratch, uri);
         rotate(&format!("{fits}?pin-source=file:nowhere"))
             .fails(2)
             .says("error: the PIN's file nowhere does not exist\n");
