@@ -22,7 +22,11 @@ fn other(fields: &'static str, preinst: &str) -> Native {
         name: "other-agent",
         version: "1".to_owned(),
         fields,
-        files: vec![("/usr/share/other-agent".to_owned(), 0o644, "other\n".to_owned())],
+        files: vec![(
+            "/usr/share/other-agent".to_owned(),
+            0o644,
+            "other\n".to_owned(),
+        )],
         scripts: vec![("preinst", format!("#!/bin/sh\n{preinst}\n"))],
         ..Native::default()
     }
