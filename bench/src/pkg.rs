@@ -42,7 +42,10 @@ pub fn against_deflate(bench: &Bench) -> Result<Vec<Row>, String> {
     ])
 }
 
-/// orbit as it is, osqueryd in an archive as agents for macOS get it.
+/// The first words of a 64-bit Mach-O program for x86-64: magic and `cputype`, little-endian.
+const MACH_O: [u8; 8] = [0xcf, 0xfa, 0xed, 0xfe, 7, 0, 0, 1];
+
+/// orbit with a Mac program's first words before it, osqueryd in an archive as agents for macOS get it.
 fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
     let programs = folder.join("osquery.app/Contents/MacOS");
     std::fs::create_dir_all(&programs).map_err(|e| e.to_string())?;
@@ -55,7 +58,11 @@ fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
         "osquery.app",
     ];
     quietly(Command::new("tar").args(archive).current_dir(folder))?;
-    let orbit = bench.payload.join("orbit").display().to_string();
+    let orbit = folder.join("orbit");
+    let mut program = MACH_O.to_vec();
+    program.extend(std::fs::read(bench.payload.join("orbit")).map_err(|e| e.to_string())?);
+    std::fs::write(&orbit, program).map_err(|e| e.to_string())?;
+    let orbit = orbit.display().to_string();
     let archive = folder.join("osqueryd.app.tar.gz").display().to_string();
     let targets = [
         (orbit.as_str(), "orbit", "macos"),
