@@ -23,7 +23,7 @@ type Case = (&'static str, &'static [&'static str], fn(&Scratch) -> Run);
 
 const CASES: &[Case] = &[
     ("healthy_folder", &[], |s| folder(s, &[&deb(s, URL)])),
-    ("healthy_server", &[], |s| server(s, "", |_| ())),
+    ("healthy_server", &[], |s| server(s, "")),
     ("expires_soon", &["expires-soon"], |s| {
         folder(s, &[]).at("+10d")
     }),
@@ -107,7 +107,7 @@ const CASES: &[Case] = &[
     ("other_repository", &["other-repository"], |s| {
         let server = serve(s, "");
         let run = address(s, &server.url).arg(deb(s, URL));
-        keep(s, server);
+        keep(server);
         run
     }),
     ("repository_older", &["repository-older"], |s| {
@@ -116,25 +116,20 @@ const CASES: &[Case] = &[
         let server = Server::nginx(s, &s.join("older"));
         let installer = deb(s, &server.url);
         let run = address(s, &server.url).arg(installer);
-        keep(s, server);
+        keep(server);
         run
     }),
     ("missing_root_is_403", &["missing-root-not-404"], |s| {
-        server(s, "location = /2.root.json { return 403; }", |_| ())
+        server(s, "location = /2.root.json { return 403; }")
     }),
     ("compressed", &["content-encoding"], |s| {
         server(
             s,
             "gzip on; gzip_min_length 1; gzip_types application/octet-stream;",
-            |_| (),
         )
     }),
     ("timestamp_in_caches", &["timestamp-cached"], |s| {
-        server(
-            s,
-            "add_header Cache-Control 'public, max-age=86400';",
-            |_| (),
-        )
+        server(s, "add_header Cache-Control 'public, max-age=86400';")
     }),
     ("keys_published", &["private-key-published"], |s| {
         // The whole folder is published; all that one key file needs is to be there.
@@ -144,14 +139,14 @@ const CASES: &[Case] = &[
         let server = Server::nginx(s, &s.join("tuf"));
         let url = format!("{}/repository", server.url);
         let run = address(s, &url).arg(deb(s, &url));
-        keep(s, server);
+        keep(server);
         run
     }),
     ("clock", &["clock"], |s| {
         let server = serve(s, "");
         let installer = deb(s, &server.url);
         let run = address(s, &server.url).arg(installer).at("+2h");
-        keep(s, server);
+        keep(server);
         run
     }),
     ("tls", &["tls"], |s| {
@@ -208,7 +203,7 @@ thread_local! {
     static STARTED: std::cell::RefCell<Vec<Server>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-fn keep(_: &Scratch, server: Server) {
+fn keep(server: Server) {
     STARTED.with_borrow_mut(|started| started.push(server));
 }
 
@@ -276,12 +271,11 @@ fn serve(scratch: &Scratch, settings: &str) -> Server {
 }
 
 /// Examines a server with these settings, and an installer for it.
-fn server(scratch: &Scratch, settings: &str, spoil: fn(&Scratch)) -> Run {
+fn server(scratch: &Scratch, settings: &str) -> Run {
     let server = serve(scratch, settings);
     let installer = deb(scratch, &server.url);
-    spoil(scratch);
     let run = address(scratch, &server.url).arg(installer);
-    keep(scratch, server);
+    keep(server);
     run
 }
 

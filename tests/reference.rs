@@ -182,10 +182,11 @@ as `--switch=false`.
 | code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | the command could not do what was asked; nothing is half-written |
+| 1 | the command could not do what was asked, or `doctor`, `updates status` or `updates verify` found a fault |
 | 2 | the command line is wrong |
 | 3 | `updates status`: something expires soon |
 | 4 | `updates status`: something has expired |
+| 5 | the change waits in `pending/` for signatures; nothing is published yet |
 
 ## Passphrases of keys
 

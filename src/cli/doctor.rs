@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use url::Url;
 
+use super::error::with_causes;
 use super::package::anchor;
 use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::Inventory;
@@ -173,7 +174,7 @@ fn examine(
             .and_then(|agent| agent.anchor.clone());
         let leads = anchor.and_then(|anchor| place.client(anchor).err());
         let on_disk = std::fs::metadata(&installer.path)?;
-        let leads = leads.map(|error| chain(&error));
+        let leads = leads.map(|error| with_causes(&error));
         found.extend(doctor::installer(
             &installer.report,
             &on_disk,
@@ -232,7 +233,7 @@ fn refused(place: &Place, error: &ClientError) -> Result<Vec<Diagnosis>, CliErro
         ClientError::Fetch { .. } => "unreachable",
         _ => "untrusted",
     };
-    let mut diagnosis = Diagnosis::fault(name, &place.shown, chain(error));
+    let mut diagnosis = Diagnosis::fault(name, &place.shown, with_causes(error));
     diagnosis.hint = error.hint();
     Ok(vec![diagnosis])
 }
@@ -240,16 +241,6 @@ fn refused(place: &Place, error: &ClientError) -> Result<Vec<Diagnosis>, CliErro
 fn web_address(place: &str) -> Option<Url> {
     let url = Url::parse(place).ok()?;
     matches!(url.scheme(), "http" | "https").then_some(url)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn tell(

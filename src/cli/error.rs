@@ -49,6 +49,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// An error with its causes, on one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// A command's error: one variant per floor below, and what only this floor can find wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {

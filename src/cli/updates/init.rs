@@ -1,8 +1,8 @@
 //! `updates init`.
 
+use super::expires::Expires;
 use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome};
-use crate::tuf::repository::{self, Rotated, Signing, Validities};
-use crate::tuf::time::Validity;
+use crate::tuf::repository::{self, Rotated, Signing};
 
 /// What follows `init`.
 #[derive(Debug, clap::Args)]
@@ -18,21 +18,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// How long the root metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "10y")]
-    root_expires: Validity,
-
-    /// How long the targets metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    targets_expires: Validity,
-
-    /// How long the snapshot metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    snapshot_expires: Validity,
-
-    /// How long the timestamp metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "14d")]
-    timestamp_expires: Validity,
+    #[command(flatten)]
+    expires: Expires,
 }
 
 /// Makes the repository and prints its key ids.
@@ -41,12 +28,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     let mut signing = Signing {
         ask: &mut Passphrases::new(surroundings, printer),
         now: surroundings.now,
-        validities: Validities {
-            root: args.root_expires,
-            targets: args.targets_expires,
-            snapshot: args.snapshot_expires,
-            timestamp: args.timestamp_expires,
-        },
+        validities: args.expires.validities(),
     };
     let created = repository::create(&args.place.layout(), &tokens, &mut signing)?;
     let created = Rotated {

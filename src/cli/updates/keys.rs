@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::expires::Expires;
 use super::{CliError, NewPassphrases, Passphrases, Place, Printer, Surroundings, outcome};
 use crate::tuf::key::Key;
 use crate::tuf::keystore::Keystore;
 use crate::tuf::metadata::Role;
-use crate::tuf::repository::{KeyEdit, ListedRole, RepositoryError, Signing, Validities};
-use crate::tuf::time::Validity;
+use crate::tuf::repository::{KeyEdit, ListedRole, RepositoryError, Signing};
 
 /// Largest file of a public key.
 const LIMIT: u64 = 1 << 16;
@@ -55,21 +55,8 @@ struct Change {
     #[arg(long)]
     json: bool,
 
-    /// How long the root metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "10y")]
-    root_expires: Validity,
-
-    /// How long the targets metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    targets_expires: Validity,
-
-    /// How long the snapshot metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    snapshot_expires: Validity,
-
-    /// How long the timestamp metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "14d")]
-    timestamp_expires: Validity,
+    #[command(flatten)]
+    expires: Expires,
 }
 
 #[derive(Debug, clap::Args)]
@@ -192,12 +179,7 @@ fn change(
     let mut signing = Signing {
         ask: &mut Passphrases::new(surroundings, printer),
         now: surroundings.now,
-        validities: Validities {
-            root: args.root_expires,
-            targets: args.targets_expires,
-            snapshot: args.snapshot_expires,
-            timestamp: args.timestamp_expires,
-        },
+        validities: args.expires.validities(),
     };
     let done = repository.change_keys(&edit, &mut signing)?;
     outcome::print(done, args.json, printer)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{CliError, Place, Printer};
+use crate::cli::error::with_causes;
 use crate::cli::package::anchor;
 use crate::hint::Hint;
 use crate::store::{self, HttpOptions};
@@ -136,7 +137,7 @@ impl Said {
         Self {
             kind: "fault",
             target: Some(target.to_owned()),
-            message: chain(error),
+            message: with_causes(error),
             hint: error.hint(),
         }
     }
@@ -167,15 +168,4 @@ pub fn judge(said: &[Said], place: &str) -> Result<(), CliError> {
             place: place.to_owned(),
         }),
     }
-}
-
-// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -6,6 +6,7 @@
 mod add;
 mod change;
 mod consistent;
+mod expires;
 mod groups;
 mod init;
 mod keys;

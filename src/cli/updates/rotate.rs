@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
+use super::expires::Expires;
 use super::tokens::{self, Named};
 use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome};
 use crate::tuf::metadata::Role;
-use crate::tuf::repository::{Rotation, Signing, Validities};
-use crate::tuf::time::Validity;
+use crate::tuf::repository::{Rotation, Signing};
 
 /// What follows `rotate`.
 #[derive(Debug, clap::Args)]
@@ -40,21 +40,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// How long the root metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "10y")]
-    root_expires: Validity,
-
-    /// How long the targets metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    targets_expires: Validity,
-
-    /// How long the snapshot metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "3y")]
-    snapshot_expires: Validity,
-
-    /// How long the timestamp metadata are valid
-    #[arg(long, value_name = "TIME", default_value = "14d")]
-    timestamp_expires: Validity,
+    #[command(flatten)]
+    expires: Expires,
 }
 
 /// A key id, or a token's key.
@@ -113,12 +100,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     let mut signing = Signing {
         ask: &mut Passphrases::new(surroundings, printer),
         now: surroundings.now,
-        validities: Validities {
-            root: args.root_expires,
-            targets: args.targets_expires,
-            snapshot: args.snapshot_expires,
-            timestamp: args.timestamp_expires,
-        },
+        validities: args.expires.validities(),
     };
     let rotated = repository.rotate(&rotation, &mut signing)?;
     outcome::print(rotated, args.json, printer)
