@@ -321,6 +321,18 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Deletes a folder with everything in it; one that is not there is no error.
+pub fn remove_tree(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    step(Step::Remove, folder)?;
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|e| naming(e, "delete", folder)),
+    }
+}
+
 /// Reads a whole file of at most `limit` bytes; `None` when there is none. A larger one is
 /// [`io::ErrorKind::FileTooLarge`].
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {

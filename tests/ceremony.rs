@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial("ceremony/two_signers", two_signers),
         trial("ceremony/no_pin", no_pin),
         trial("ceremony/signed_before", signed_before),
+        trial("ceremony/key_file_put_back", key_file_put_back),
         trial_needing(
             "ceremony/peers_follow",
             &["python-tuf", "go", "python3"],
@@ -331,6 +332,27 @@ fn signed_before() {
         .says("error: another root document of version 2 was signed on this machine before\n  hint: when the earlier one was given up, and is destroyed: --allow-replaced\n");
     sign(&scratch, &["--allow-key", &ids[0], "--allow-replaced"]).ok();
     attach(&scratch).ok();
+}
+
+/// Keys that were put here while an edit waits are not lost under the ones that it makes.
+fn key_file_put_back() {
+    let scratch = divided();
+    let ids = begin(&scratch, &["keys", "add", "root", "--new", "1"]);
+    sign(&scratch, &["--allow-key", &ids[0]]).ok();
+    let (vault, here) = ("vault/keys/root.json", "repo/keys/root.json");
+    std::fs::rename(scratch.join(vault), scratch.join(here)).unwrap();
+    let before = scratch.state("repo/keys");
+    attach(&scratch)
+        .fails(1)
+        .says("error: repo/keys/root.json was replaced while the edit waited, and the new root keys would take its place\n  hint: keep it elsewhere, then attach again: mv repo/keys/root.json …\n");
+    before.unchanged(&scratch.state("repo/keys"));
+    std::fs::rename(scratch.join(here), scratch.join(vault)).unwrap();
+    attach(&scratch).ok().prints("published: keys add root\n");
+    let keys: Vec<Value> = [vault, here]
+        .iter()
+        .map(|file| serde_json::from_slice(&scratch.read(file)).unwrap())
+        .collect();
+    assert_ne!(keys[0], keys[1]);
 }
 
 /// While an edit waits, and after it was published, other people's clients follow.

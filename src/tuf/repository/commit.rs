@@ -46,10 +46,7 @@ pub(super) fn clear_stage(layout: &Layout) -> Result<std::path::PathBuf, Reposit
 }
 
 pub(super) fn remove_tree(folder: &Path) -> Result<(), RepositoryError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done.map_err(io_error(format!("delete {}", folder.display()))),
-    }
+    crate::fs::remove_tree(folder).map_err(io_error(format!("delete {}", folder.display())))
 }
 
 /// Writes a document into the stage.
@@ -84,6 +81,13 @@ pub(super) fn stage_documents(
 
 /// Decides on the commit and does it. The contents of the staged files are on the disk.
 pub(super) fn run(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
+    decide(layout, commit)?;
+    finish(layout, commit)
+}
+
+/// Decides on the commit: from now on it will happen. An error may come when it is decided on
+/// already: [`Layout::interrupted`] tells.
+pub(super) fn decide(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
     let stage = layout.work().join("stage");
     let mut folders = Folders::below(&stage);
     for rename in &commit.renames {
@@ -95,8 +99,7 @@ pub(super) fn run(layout: &Layout, commit: &Commit) -> Result<(), RepositoryErro
         .map_err(io::Error::from)
         .map_err(io_error("list the commit"))?;
     crate::fs::write_atomic(&path, &text, 0o644)
-        .map_err(io_error(format!("write {}", path.display())))?;
-    finish(layout, commit)
+        .map_err(io_error(format!("write {}", path.display())))
 }
 
 /// Folders in which names appeared that are not synced yet, each with those above it.
@@ -146,7 +149,8 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     Ok(true)
 }
 
-fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
+/// Does what was decided on, or what is left of it.
+pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
     let (stage, repository) = (layout.work().join("stage"), layout.repository());
     let mut folders = Folders::below(&repository);
     for Rename { from, to } in &commit.renames {

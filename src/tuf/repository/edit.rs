@@ -204,7 +204,10 @@ impl Repository {
                 return Err(error);
             }
         };
-        commit::run(&self.layout, &commit)?;
+        let decided = commit::decide(&self.layout, &commit);
+        self.decided = decided.is_ok() || self.layout.interrupted().is_some();
+        decided?;
+        commit::finish(&self.layout, &commit)?;
         self.base = new;
         self.memory.saw(&self.base)?;
         memory::remember(&self.layout, &self.memory, &self.base)

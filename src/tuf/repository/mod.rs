@@ -252,6 +252,17 @@ pub enum RepositoryError {
         /// The id asked for.
         id: String,
     },
+    /// A key file that is not the one to which a waiting edit added its keys.
+    #[error(
+        "{} was replaced while the edit waited, and the new {role} keys would take its place",
+        path.display()
+    )]
+    KeyFileReplaced {
+        /// Whose keys.
+        role: Role,
+        /// The file.
+        path: PathBuf,
+    },
     /// A role would have fewer keys than must sign.
     #[error("the {role} role would have {keys} keys, fewer than the {threshold} that must sign")]
     BelowThreshold {
@@ -429,6 +440,10 @@ impl Hint for RepositoryError {
                 "give it more keys (rotate --keys N, keys add), or lower its threshold first (keys threshold)"
                     .to_owned(),
             ),
+            Self::KeyFileReplaced { path, .. } => Some(format!(
+                "keep it elsewhere, then attach again: mv {} …",
+                path.display()
+            )),
             Self::Pending { .. } | Self::PendingStale { .. } => Some(
                 "fleetpack updates pending shows it, fleetpack updates pending drop gives it up".to_owned(),
             ),
@@ -467,6 +482,8 @@ pub struct Repository {
     base: Trusted,
     memory: Memory,
     tokens: Tokens,
+    /// The change that was tried last will be seen, whatever went wrong after that.
+    decided: bool,
     _lock: Lock,
 }
 
@@ -494,6 +511,7 @@ impl Repository {
             base,
             memory,
             tokens: Tokens::new(),
+            decided: false,
             _lock: lock,
         };
         let opened = Opened {

@@ -12,13 +12,14 @@
 //! it means nothing and is cleared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::edit::{Change, Signing};
 use super::keyring::Keyring;
-use super::memory::Seen;
+use super::memory::{self, Seen};
 use super::{Layout, Repository, RepositoryError, commit, io_error};
 use crate::tuf::ceremony::Payload;
 use crate::tuf::key::Key;
@@ -28,6 +29,8 @@ use crate::tuf::trusted::valid_signatures;
 
 /// Largest pending edit that is read: its documents have limits of their own.
 const LIMIT: u64 = 64 << 20;
+/// Largest key file that is read.
+const KEYS_LIMIT: u64 = 1 << 20;
 const FORMAT: u32 = 1;
 
 /// What became of an edit.
@@ -87,6 +90,9 @@ pub(super) struct Edit {
     pub roles: BTreeSet<Role>,
     /// Staged targets.
     pub files: Vec<String>,
+    /// Role → sha256 of its key file when the edit was held: what its copy in `pending/keys/`
+    /// may replace.
+    pub keys: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,6 +108,8 @@ struct File {
     documents: BTreeMap<String, String>,
     files: Vec<String>,
     removals: Vec<String>,
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
 }
 
 impl Layout {
@@ -178,7 +186,7 @@ impl Repository {
         });
         if settled.is_err() && !held {
             // What was staged for it goes with it, unless the commit was decided on.
-            if !self.layout.work().join("commit.json").exists() {
+            if self.layout.interrupted().is_none() {
                 commit::remove_tree(&self.layout.work().join("stage"))?;
             }
             tidy(&self.layout)?;
@@ -366,6 +374,11 @@ impl Repository {
                 .map_err(io_error(format!("make {}", folder.display())))?;
             let store = Keystore::new(&folder.join("keys"));
             for keys in ring.to_save() {
+                let path = Keystore::new(&self.layout.keys()).path(keys.role);
+                if let Some(bytes) = key_file(&path)? {
+                    let name = keys.role.name().to_owned();
+                    edit.keys.insert(name, memory::sha256(&bytes));
+                }
                 keys.save(&store)?;
             }
             let stage = self.layout.work().join("stage");
@@ -405,6 +418,7 @@ impl Repository {
             documents: documents.collect(),
             files: edit.files.clone(),
             removals: change.removals.clone(),
+            keys: edit.keys.clone(),
         };
         let path = self.layout.pending_edit();
         let mut text = serde_json::to_vec_pretty(&file)
@@ -465,6 +479,7 @@ impl Repository {
             },
             what: file.what,
             files: file.files,
+            keys: file.keys,
         }))
     }
 
@@ -480,12 +495,13 @@ impl Repository {
             self.check_files(edit)?;
         }
         let mut before = Vec::new();
+        self.decided = false;
         let done = self
             .install_keys(edit, ring, &mut before)
             .and_then(|()| self.publish(&edit.change, edit.files.clone(), now));
-        let decided = self.layout.work().join("commit.json").exists();
         if let Err(error) = done {
-            for (path, old) in before.into_iter().filter(|_| !decided) {
+            // Once it is decided on, the root that names the new keys will be seen.
+            for (path, old) in before.into_iter().filter(|_| !self.decided) {
                 let restored = match old {
                     Some(bytes) => crate::fs::write_atomic(&path, &bytes, 0o600),
                     None => crate::fs::remove(&path),
@@ -504,15 +520,10 @@ impl Repository {
         &self,
         edit: &Edit,
         ring: &Keyring,
-        before: &mut Vec<(PathBuf, Option<zeroize::Zeroizing<Vec<u8>>>)>,
+        before: &mut Vec<(PathBuf, Option<Zeroizing<Vec<u8>>>)>,
     ) -> Result<(), RepositoryError> {
         let store = Keystore::new(&self.layout.keys());
         let waiting = Keystore::new(&self.layout.pending().join("keys"));
-        let limited = |path: &std::path::Path| {
-            crate::fs::read_limited(path, 1 << 20)
-                .map(|bytes| bytes.map(zeroize::Zeroizing::new))
-                .map_err(io_error(format!("read {}", path.display())))
-        };
         for role in Role::ALL {
             let new = ring.to_save().find(|keys| keys.role == role);
             let moved = edit.change.held && waiting.has(role);
@@ -520,19 +531,26 @@ impl Repository {
                 continue;
             }
             let path = store.path(role);
-            before.push((path.clone(), limited(&path)?));
-            match (
-                new,
-                moved.then(|| limited(&waiting.path(role))).transpose()?,
-            ) {
-                (_, Some(Some(bytes))) => {
+            let old = key_file(&path)?;
+            let copy = moved.then(|| key_file(&waiting.path(role))).transpose()?;
+            let copy = copy.flatten();
+            if let (Some(old), Some(copy)) = (&old, &copy) {
+                let known = edit.keys.get(role.name());
+                // An earlier try may have put the copy there.
+                if old != copy && known.is_none_or(|known| *known != memory::sha256(old)) {
+                    return Err(RepositoryError::KeyFileReplaced { role, path });
+                }
+            }
+            before.push((path.clone(), old));
+            match (new, copy) {
+                (_, Some(bytes)) => {
                     let folder = self.layout.keys();
                     crate::fs::create_folders(&folder, 0o700)
                         .and_then(|()| crate::fs::write_atomic(&path, &bytes, 0o600))
                         .map_err(io_error(format!("write {}", path.display())))?;
                 }
-                (Some(keys), _) => keys.save(&store)?,
-                _ => {}
+                (Some(keys), None) => keys.save(&store)?,
+                (None, None) => {}
             }
         }
         Ok(())
@@ -546,9 +564,8 @@ impl Repository {
         let new = edit.change.root.as_ref().map(|root| &root.signed);
         let root = new.unwrap_or(&self.base.root().signed);
         let entries = targets.signed.targets.iter().flat_map(|(name, file)| {
-            crate::tuf::client::target_paths(name, file, root.consistent_snapshot)
-                .into_iter()
-                .map(move |path| (format!("targets/{path}"), file))
+            let places = super::targets::places(name, file, root.consistent_snapshot);
+            places.into_iter().map(move |place| (place, file))
         });
         let entries: BTreeMap<_, _> = entries.collect();
         for name in &edit.files {
@@ -569,6 +586,12 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+fn key_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, RepositoryError> {
+    crate::fs::read_limited(path, KEYS_LIMIT)
+        .map(|bytes| bytes.map(Zeroizing::new))
+        .map_err(io_error(format!("read {}", path.display())))
 }
 
 fn document<T: Metadata>(file: &File) -> Result<Option<Signed<T>>, RepositoryError> {

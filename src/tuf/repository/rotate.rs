@@ -138,7 +138,7 @@ impl Repository {
                 ..Change::default()
             },
             roles,
-            files: Vec::new(),
+            ..Edit::default()
         };
         done.outcome = self.settle(edit, &mut ring, signing)?;
         Ok(done)

@@ -325,6 +325,7 @@ impl Repository {
             },
             roles: BTreeSet::from([Role::Targets, Role::Snapshot, Role::Timestamp]),
             files,
+            ..Edit::default()
         };
         let mut ring = Keyring::new(self.tokens.clone())
             .with(keys.targets)
