@@ -71,6 +71,16 @@ install_tough() {
     echo "$wanted" >"$stamp"
 }
 
+# The fuzzing driver; the program goes to its own folder, which .ci/run puts on the path.
+install_cargo_fuzz() {
+    stamp=$tools/cargo-fuzz/version
+    [ "$(cat "$stamp" 2>/dev/null)" != "$CARGO_FUZZ" ] || return 0
+    CARGO_TARGET_DIR=$tools/cargo-fuzz/target cargo install --quiet --locked --force \
+        --version "$CARGO_FUZZ" --root "$tools/cargo-fuzz" cargo-fuzz
+    rm -rf "$tools/cargo-fuzz/target"
+    echo "$CARGO_FUZZ" >"$stamp"
+}
+
 # Servers that tests start; their sums are checked as above.
 build_go_server() {
     name=$1 package=$2 version=$3
@@ -102,6 +112,7 @@ install_azurite() {
     install_python
     install_go_modules
     install_tough
+    install_cargo_fuzz
     build_go_server versitygw github.com/versity/versitygw/cmd/versitygw "$VERSITYGW"
     install_azurite
 ) 9>"$tools/lock"
