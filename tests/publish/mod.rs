@@ -1,8 +1,10 @@
 //! Publishing to object storage and folders, judged by other people's services and clients.
 
 mod basics;
+mod clients;
 mod copies;
 mod elsewhere;
+mod hundred;
 mod page;
 mod races;
 mod stores;
@@ -23,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         elsewhere::trials(),
         page::trials(),
         races::trials(),
+        hundred::trials(),
     ]
     .into_iter()
     .flatten()

@@ -1,19 +1,17 @@
 //! Publishers are killed at any moment, and stopped until their lock has run out, while another
 //! host publishes and somebody else's client looks.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{program, publish, release, with};
+use super::clients::{Client, Random, number};
+use super::{publish, release, with};
 use crate::harness::objects::Objects;
-use crate::harness::{Scratch, tools, trial_needing};
+use crate::harness::{Scratch, trial_needing};
 use crate::tuf_peers::Peer;
 use crate::updates::updates;
-
-const TARGET: &str = "orbit/linux/stable/orbit";
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
@@ -21,73 +19,6 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("publish/races/killed", &["versitygw", "curl", "go"], killed),
         trial_needing("publish/races/paused", &["versitygw", "curl", "go"], paused),
     ]
-}
-
-// Numbers that nobody chose; the seed is printed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let seed = now.as_nanos() as u64 | 1;
-        eprintln!("seed {seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit.max(1)
-    }
-}
-
-/// A client with a state of its own.
-struct Client<'a> {
-    scratch: &'a Scratch,
-    peer: Peer,
-    url: String,
-    name: String,
-}
-
-impl Client<'_> {
-    fn command(&self, root: Option<&PathBuf>) -> crate::harness::scratch::Run {
-        let state = format!("state-{}", self.name);
-        let got = format!("got-{}", self.name);
-        let mut args = vec![self.url.clone(), state];
-        if let Some(root) = root {
-            let flag = match self.peer {
-                Peer::PythonTuf => "--root",
-                Peer::GoTuf => "-root",
-            };
-            args.extend([flag.to_owned(), root.display().to_string()]);
-        }
-        args.extend([TARGET.to_owned(), got]);
-        match self.peer {
-            Peer::PythonTuf => self.scratch.python("ngclient.py", args),
-            Peer::GoTuf => self.scratch.program(&tools::go_program("go-tuf"), args),
-        }
-    }
-
-    /// Refreshes and downloads; the version of targets.json and the bytes, or what went wrong.
-    fn step(&self, root: Option<&PathBuf>) -> Result<(u64, Vec<u8>), String> {
-        let file = format!("got-{}", self.name);
-        let _ = std::fs::remove_file(self.scratch.join(&file));
-        let ran = self.command(root).run();
-        match ran.code {
-            Some(0) => Ok((ran.text().trim().parse().unwrap(), self.scratch.read(&file))),
-            _ => Err(ran.stderr),
-        }
-    }
-}
-
-// The number at the end of a program that `program` made.
-fn number(bytes: &[u8]) -> u64 {
-    let tail = bytes.get(64..).unwrap_or_default();
-    let text = std::str::from_utf8(tail).expect("bytes that nobody published");
-    let number: u64 = text.strip_prefix("release ").unwrap().parse().unwrap();
-    assert_eq!(bytes, program(&format!("release {number}")), "wrong bytes");
-    number
 }
 
 // An agent that looks now: what it accepts is right, and at the end it has the last.
@@ -147,12 +78,8 @@ fn prepare<'a>(scratch: &'a Scratch, service: &Objects) -> (Client<'a>, Random) 
     for role in ["root", "targets", "snapshot"] {
         std::fs::remove_file(scratch.join(format!("cron/keys/{role}.json"))).unwrap();
     }
-    let client = Client {
-        scratch,
-        peer: Peer::GoTuf,
-        url: format!("{}/r", service.public(scratch)),
-        name: "go".to_owned(),
-    };
+    let url = format!("{}/r", service.public(scratch));
+    let client = Client::new(scratch, Peer::GoTuf, &url, "go");
     let root = scratch.join("repo/repository/1.root.json");
     client.step(Some(&root)).unwrap();
     (client, Random::new())

@@ -12,6 +12,10 @@
 //	go-tuf between STEPS STATE TARGET
 //
 // looks at a repository between the steps of a publication.
+//
+//	go-tuf follow URL STATE TARGET SEED
+//
+// looks again and again until standard input ends.
 package main
 
 import (
@@ -19,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/theupdateframework/go-tuf/client"
 	store "github.com/theupdateframework/go-tuf/client/filejsonstore"
@@ -37,6 +42,14 @@ func run(args []string) error {
 	}
 	if len(args) == 4 && args[0] == "between" {
 		return between(args[1], args[2], args[3])
+	}
+	if len(args) == 5 && args[0] == "follow" {
+		seed, err := strconv.ParseInt(args[4], 10, 64)
+		if err != nil {
+			return err
+		}
+		follow(args[1], args[2], args[3], seed)
+		return nil
 	}
 	if len(args) < 2 {
 		return errors.New("usage: go-tuf URL STATE [-root FILE] [TARGET FILE]...")
