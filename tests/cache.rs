@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use fleetpack::package::msi::pe;
 use libtest_mimic::Trial;
 
-use crate::harness::agent::publish;
+use crate::harness::agent::{publish, publish_for};
 use crate::harness::mount::Mount;
 use crate::harness::scratch::Run;
+use crate::harness::server::Server;
 use crate::harness::{Scratch, trial, trial_needing};
 
 pub fn trials() -> Vec<Trial> {
@@ -17,6 +19,12 @@ pub fn trials() -> Vec<Trial> {
         trial("cache: two runs at once", at_once),
         trial("cache: places and keys that are refused", refused),
         trial("cache: it holds no secret and stays in its size", contents),
+        trial("cache: a warm run reads no program", unread),
+        trial_needing(
+            "cache: only what changed is downloaded",
+            &["nginx"],
+            changed,
+        ),
         trial_needing("cache: a folder that cannot be written", mounts, read_only),
         trial_needing("cache: a disk that is full", mounts, full),
     ]
@@ -47,11 +55,69 @@ fn repository() -> Scratch {
     scratch
 }
 
+/// Programs for all systems that are large enough to be kept, some in archives with small files
+/// beside them.
+fn everything() -> Scratch {
+    let scratch = Scratch::new();
+    let file = |name: &str, bytes: &[u8]| scratch.write_program(&format!("programs/{name}"), bytes);
+    file("orbit", &program(1));
+    file("osqueryd", &program(2));
+    for (seed, name) in (3..).zip(["orbit.exe", "osqueryd.exe", "fleet-desktop.exe"]) {
+        let mut bytes = pe::sample::program(pe::Machine::Amd64, Some([1, 50, 0, 0]));
+        bytes.extend(program(seed));
+        file(name, &bytes);
+    }
+    let archives = [
+        ("desktop.tar.gz", "fleet-desktop", "fleet-desktop"),
+        (
+            "osqueryd.app.tar.gz",
+            "osquery.app",
+            "Contents/MacOS/osqueryd",
+        ),
+        (
+            "desktop.app.tar.gz",
+            "Fleet Desktop.app",
+            "Contents/MacOS/fleet-desktop",
+        ),
+    ];
+    for (seed, (archive, folder, name)) in (6..).zip(archives) {
+        file(&format!("{folder}/{name}"), &program(seed));
+        scratch.write(&format!("programs/{folder}/Info"), "made up");
+        let words = ["--format=ustar", "-C", "programs", "-czf"];
+        let archive = format!("programs/{archive}");
+        scratch.tool("tar", words).arg(archive).arg(folder).ok();
+    }
+    for (name, platform, file) in [
+        ("orbit", "linux", "orbit"),
+        ("osqueryd", "linux", "osqueryd"),
+        ("desktop", "linux", "desktop.tar.gz"),
+        ("orbit", "macos", "orbit"),
+        ("osqueryd", "macos-app", "osqueryd.app.tar.gz"),
+        ("desktop", "macos", "desktop.app.tar.gz"),
+        ("orbit", "windows", "orbit.exe"),
+        ("osqueryd", "windows", "osqueryd.exe"),
+        ("desktop", "windows", "fleet-desktop.exe"),
+    ] {
+        publish_for(
+            &scratch,
+            platform,
+            "1.50.0",
+            &[(name, &scratch.join("programs").join(file))],
+        );
+    }
+    scratch
+}
+
 fn package(scratch: &Scratch, out: &str, arguments: &[&str]) -> Run {
+    package_of(scratch, "tuf/repository", out, arguments)
+}
+
+fn package_of(scratch: &Scratch, repository: &str, out: &str, arguments: &[&str]) -> Run {
     std::fs::create_dir_all(scratch.join(out)).unwrap();
-    let common = "package --update-roots @root.json --update-url tuf/repository --outdir";
+    let common = "package --update-roots @root.json --update-url";
     let mut words: Vec<&str> = common.split(' ').collect();
-    words.extend([out, "--fleet-url", "https://fleet.example.com"]);
+    words.extend([repository, "--outdir", out]);
+    words.extend(["--fleet-url", "https://fleet.example.com"]);
     words.extend(["--agent-update-url", "https://updates.example.com"]);
     words.extend(["--enroll-secret", "made-up-secret-word"]);
     words.extend(arguments);
@@ -149,6 +215,80 @@ fn poisoned() {
             );
         }
     }
+}
+
+fn unread() {
+    let scratch = everything();
+    let words = ["--type", "all", "--fleet-desktop", "--cache", "cache"];
+    package(&scratch, "first", &words).ok();
+    assert_eq!(scratch.state("first").names().count(), 5);
+    let targets = scratch.join("tuf/repository/targets");
+    let away = scratch.join("away");
+    std::fs::rename(&targets, &away).unwrap();
+    package(&scratch, "second", &words).ok().never_says("cache");
+    same(&scratch, "first", "second");
+    // What a compression without segments needs has to be read.
+    let zstd = [&words[2..], &["--type", "deb", "--compression", "zstd"]].concat();
+    let ran = package(&scratch, "zstd", &zstd).fails(1);
+    ran.says("cannot fetch ").says(" does not exist");
+    std::fs::rename(&away, &targets).unwrap();
+    package(&scratch, "zstd", &zstd).ok();
+    let without = [&zstd[..1], &zstd[3..], &["--cache", "none"]].concat();
+    package(&scratch, "zstd-cold", &without).ok();
+    same(&scratch, "zstd", "zstd-cold");
+    // Some of it went to keep the cache in its size.
+    for kind in ["segments", "unpacked", "programs"] {
+        std::fs::remove_dir_all(scratch.join("cache").join(kind)).unwrap();
+        let out = format!("without-{kind}");
+        package(&scratch, &out, &words).ok().never_says("cache");
+        same(&scratch, "first", &out);
+    }
+}
+
+fn changed() {
+    let scratch = repository();
+    let server = Server::nginx(&scratch, &scratch.join("tuf/repository"));
+    let log = |server: &Server| {
+        let port = server.url.rsplit(':').next().unwrap();
+        let folder = format!(".nginx-{port}");
+        let lines = scratch.text(&format!("{folder}/access.log"));
+        scratch.write(&format!("{folder}/access.log"), "");
+        let asked = lines.lines().filter(|line| line.contains("GET /targets/"));
+        asked
+            .map(|line| line.split(' ').nth(6).unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let package = |out: &str, more: &[&str]| {
+        let words = [&["--cache", "cache"], more].concat();
+        package_of(&scratch, &server.url, out, &words)
+    };
+    package("first", &[]).ok();
+    assert_eq!(log(&server).len(), 2);
+    package("second", &[]).ok().never_says("cache");
+    assert_eq!(log(&server), [""; 0]);
+    same(&scratch, "first", "second");
+    // Bytes of programs that are wanted again are there, and hashed again.
+    let zstd = ["--compression", "zstd"];
+    package("zstd", &zstd).ok();
+    assert_eq!(log(&server), [""; 0]);
+    for path in entries(&scratch.join("cache/downloads/..")) {
+        if path.parent().unwrap().ends_with("downloads") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    package("zstd-again", &zstd)
+        .ok()
+        .says("in the cache was not used");
+    assert_eq!(log(&server).len(), 2);
+    same(&scratch, "zstd", "zstd-again");
+    package("zstd-healed", &zstd).ok().never_says("cache");
+    assert_eq!(log(&server), [""; 0]);
+    let orbit = scratch.write_program("programs/orbit", program(9));
+    publish(&scratch, "1.51.0", &[("orbit", &orbit)]);
+    package("third", &[]).ok();
+    assert_eq!(log(&server), ["/targets/orbit/linux/stable/orbit"]);
 }
 
 fn at_once() {

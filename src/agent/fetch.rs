@@ -1,25 +1,35 @@
 //! Programs from an update repository to an installer: verified, archives unpacked.
 //!
 //! Downloads stream into unnamed temporary files while they are hashed ([`crate::tuf`]); an
-//! archive's members go to one such file too. Nothing appears under a name, nothing that was
-//! not verified leaves this room.
+//! archive's members go to one such file too (`unpack`). Nothing appears under a name, nothing
+//! that was not verified leaves this room. What an earlier run verified is known from the cache
+//! (`kept`) by the hashes that today's metadata list, and fetched only when somebody reads its
+//! bytes (`later`).
+
+mod kept;
+mod later;
+mod unpack;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::archive::{self, ArchiveError, Limits, Member};
+use super::archive::ArchiveError;
 use super::component::{Component, Platform, Target};
 use super::config::Config;
 use super::fetched::{Documents, Fetched, Program, Unpacked};
+use crate::cache::Cache;
 use crate::hint::Hint;
 use crate::install::Shared;
 use crate::tuf::client::{Client, ClientError, Job};
-use crate::tuf::hashes::{Digests, Hasher};
-use crate::tuf::metadata::Role;
+use crate::tuf::hashes::Digests;
+use crate::tuf::metadata::{Role, TargetFile};
+use kept::Kept;
+use later::{LaterArchive, LaterMember, LaterTarget};
+use unpack::{Spooled, unpack};
 
 /// Programs could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +53,14 @@ pub enum FetchError {
         /// The program's path in it.
         program: &'static str,
     },
+    /// A target that an earlier run verified, and that is needed once more.
+    #[error("cannot fetch the target {name}")]
+    Kept {
+        /// The target.
+        name: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The temporary file failed.
     #[error("cannot write a temporary file in {}", folder.display())]
     Temporary {
@@ -59,7 +77,7 @@ impl Hint for FetchError {
             Self::Client(ClientError::NoTarget { name, .. }) => Some(missing_target_hint(name)),
             Self::Client(error) => error.hint(),
             Self::Archive { source, .. } => source.hint(),
-            Self::NoProgram { .. } => None,
+            Self::NoProgram { .. } | Self::Kept { .. } => None,
             Self::Temporary { .. } => Some("TMPDIR=/var/tmp".into()),
         }
     }
@@ -74,184 +92,241 @@ fn missing_target_hint(name: &str) -> String {
     )
 }
 
-/// Programs that were fetched before, by their targets' names.
-pub type Known = BTreeMap<String, Program>;
-
-/// Fetches what an installer for `platform` needs from a repository that `client` has
-/// refreshed.
-pub fn fetch(
-    client: &Client,
-    platform: Platform,
-    config: &Config,
+/// Fetches from one repository, each program once, whoever needs it.
+pub struct Fetcher {
+    client: Arc<Client>,
+    cache: Option<Arc<Cache>>,
     threads: NonZeroUsize,
-) -> Result<Fetched, FetchError> {
-    fetch_missing(client, platform, config, threads, &mut Known::new())
+    /// By their targets' names.
+    known: BTreeMap<String, Program>,
 }
 
-/// Like [`fetch`], without what is `known` from before of the same client; what is fetched is
-/// known from now on.
-pub fn fetch_missing(
-    client: &Client,
-    platform: Platform,
-    config: &Config,
-    threads: NonZeroUsize,
-    known: &mut Known,
-) -> Result<Fetched, FetchError> {
-    let trusted = client.trusted().ok_or(ClientError::NotRefreshed)?;
-    let bytes = |role| trusted.bytes(role).to_vec();
-    let documents = Documents {
-        root: bytes(Role::Root),
-        timestamp: bytes(Role::Timestamp),
-        snapshot: bytes(Role::Snapshot),
-        targets: bytes(Role::Targets),
-    };
-    let channels = &config.channels;
-    let mut wanted = vec![
-        (Target::of(Component::Orbit, platform), &channels.orbit),
-        (
-            Target::of(Component::Osqueryd, platform),
-            &channels.osqueryd,
-        ),
-    ];
-    if config.desktop {
-        wanted.push((Target::of(Component::Desktop, platform), &channels.desktop));
-    }
-    let mut jobs = Vec::new();
-    let missing: Vec<_> = wanted
-        .iter()
-        .filter(|(target, channel)| !known.contains_key(&target.name(channel)))
-        .collect();
-    for (target, channel) in &missing {
-        let name = target.name(channel);
-        client.target(&name)?;
-        jobs.push(Job {
-            name,
-            spool: temporary()?,
-            // Builders verify programs again while they pack them; an archive is unpacked
-            // before, and must not change until then.
-            in_place: target.unpacked.is_none(),
-        });
-    }
-    let obtained = client.download_all(jobs, threads)?;
-    for ((target, channel), (file, digests)) in missing.into_iter().zip(obtained) {
-        let program = program(client, *target, channel, file, &digests)?;
-        known.insert(target.name(channel), program);
-    }
-    let names = wanted.iter().map(|(target, channel)| target.name(channel));
-    Ok(Fetched {
-        documents,
-        programs: names.filter_map(|name| known.get(&name).cloned()).collect(),
-    })
-}
-
-fn program(
-    client: &Client,
+/// A program that is not known yet.
+struct Missing {
     target: Target,
-    channel: &str,
-    mut file: File,
-    digests: &Digests,
-) -> Result<Program, FetchError> {
-    let name = target.name(channel);
-    let listed = client.target(&name)?;
-    let custom = listed.custom.as_ref();
-    let version = custom.and_then(|custom| custom.get("version")?.as_str().map(str::to_owned));
-    let unpacked = match target.unpacked {
-        None => Vec::new(),
-        Some(program) => {
-            file.seek(SeekFrom::Start(0)).map_err(temporary_failed)?;
-            let unpacked = unpack(&name, &file)?;
-            if !unpacked
-                .iter()
-                .any(|u| u.path == program && u.contents.is_some())
-            {
-                return Err(FetchError::NoProgram { name, program });
-            }
-            unpacked
+    channel: String,
+    name: String,
+    listed: TargetFile,
+}
+
+/// A verified target: its bytes, or the promise of them.
+enum Obtained {
+    Now(File),
+    Later(Arc<LaterTarget>),
+}
+
+impl Fetcher {
+    /// Fetches through a client that is refreshed, on up to `threads` threads.
+    pub fn new(client: Client, cache: Option<Arc<Cache>>, threads: NonZeroUsize) -> Self {
+        Self {
+            client: Arc::new(client),
+            cache,
+            threads,
+            known: BTreeMap::new(),
         }
-    };
-    let path = PathBuf::from(&name);
-    Ok(Program {
-        target,
-        channel: channel.to_owned(),
-        version,
-        file: Shared::verified_file(file, &path, digests.length, digests.sha256),
-        sha512: hex::encode(digests.sha512),
-        unpacked,
-    })
-}
-
-/// A member that was written to the spool, with its place there.
-struct Spooled {
-    member: Member,
-    place: Option<(u64, u64, [u8; 32])>,
-}
-
-/// What goes wrong while unpacking: the archive, or the temporary file.
-enum Unpacking {
-    Archive(ArchiveError),
-    Temporary(io::Error),
-}
-
-impl From<ArchiveError> for Unpacking {
-    fn from(error: ArchiveError) -> Self {
-        Self::Archive(error)
     }
-}
 
-fn unpack(name: &str, file: &File) -> Result<Vec<Unpacked>, FetchError> {
-    let mut spool = temporary()?;
-    let mut members = Vec::new();
-    let mut position = 0;
-    let walked = archive::walk::<Unpacking>(file, Limits::default(), |member, contents| {
-        let place = match member.len {
-            None => None,
-            Some(_) => {
-                let digests = copy(contents, &mut spool)?;
-                let start = position;
-                position += digests.length;
-                Some((start, digests.length, digests.sha256))
+    /// What an installer for `platform` needs.
+    pub fn fetch(&mut self, platform: Platform, config: &Config) -> Result<Fetched, FetchError> {
+        let documents = self.documents()?;
+        let channels = &config.channels;
+        let mut wanted = vec![
+            (Target::of(Component::Orbit, platform), &channels.orbit),
+            (
+                Target::of(Component::Osqueryd, platform),
+                &channels.osqueryd,
+            ),
+        ];
+        if config.desktop {
+            wanted.push((Target::of(Component::Desktop, platform), &channels.desktop));
+        }
+        let mut missing = Vec::new();
+        for (target, channel) in &wanted {
+            let name = target.name(channel);
+            if !self.known.contains_key(&name) {
+                missing.push(Missing {
+                    target: *target,
+                    channel: (*channel).clone(),
+                    listed: self.client.target(&name)?,
+                    name,
+                });
+            }
+        }
+        self.obtain_all(missing)?;
+        let names = wanted.iter().map(|(target, channel)| target.name(channel));
+        Ok(Fetched {
+            documents,
+            programs: names
+                .filter_map(|name| self.known.get(&name).cloned())
+                .collect(),
+        })
+    }
+
+    fn documents(&self) -> Result<Documents, FetchError> {
+        let trusted = self.client.trusted().ok_or(ClientError::NotRefreshed)?;
+        let bytes = |role| trusted.bytes(role).to_vec();
+        Ok(Documents {
+            root: bytes(Role::Root),
+            timestamp: bytes(Role::Timestamp),
+            snapshot: bytes(Role::Snapshot),
+            targets: bytes(Role::Targets),
+        })
+    }
+
+    fn obtain_all(&mut self, missing: Vec<Missing>) -> Result<(), FetchError> {
+        let mut unknown = Vec::new();
+        let mut jobs = Vec::new();
+        for missing in missing {
+            if let Some((obtained, digests)) = self.promised(&missing) {
+                let program = self.program(&missing, obtained, &digests)?;
+                self.known.insert(missing.name, program);
+                continue;
+            }
+            jobs.push(Job {
+                name: missing.name.clone(),
+                spool: temporary()?,
+                // Builders verify programs again while they pack them; an archive is unpacked
+                // before, and must not change until then.
+                in_place: missing.target.unpacked.is_none(),
+            });
+            unknown.push(missing);
+        }
+        let obtained = self.client.download_all(jobs, self.threads)?;
+        for (missing, (file, digests)) in unknown.into_iter().zip(obtained) {
+            if let Some(cache) = &self.cache {
+                kept::put_digests(cache, &missing.listed, &digests);
+                if !self.client.is_here(&missing.name)? {
+                    kept::put_download(cache, &file, &digests).map_err(temporary_failed)?;
+                }
+            }
+            let program = self.program(&missing, Obtained::Now(file), &digests)?;
+            self.known.insert(missing.name, program);
+        }
+        Ok(())
+    }
+
+    /// A target that an earlier run verified.
+    fn promised(&self, missing: &Missing) -> Option<(Obtained, Digests)> {
+        let cache = self.cache.as_ref()?;
+        let digests = kept::digests(cache, &missing.listed)?;
+        let later = LaterTarget {
+            client: self.client.clone(),
+            cache: self.cache.clone(),
+            name: missing.name.clone(),
+            digests: digests.clone(),
+            in_place: missing.target.unpacked.is_none(),
+            fetched: Mutex::default(),
+        };
+        Some((Obtained::Later(Arc::new(later)), digests))
+    }
+
+    fn program(
+        &self,
+        missing: &Missing,
+        obtained: Obtained,
+        digests: &Digests,
+    ) -> Result<Program, FetchError> {
+        let (name, target) = (&missing.name, missing.target);
+        let custom = missing.listed.custom.as_ref();
+        let version = custom.and_then(|custom| custom.get("version")?.as_str().map(str::to_owned));
+        let unpacked = match target.unpacked {
+            None => Vec::new(),
+            Some(program) => {
+                let unpacked = self.unpacked(name, &obtained, digests)?;
+                let is_program = |u: &&Unpacked| u.path == program && u.contents.is_some();
+                if !unpacked.iter().any(|u| is_program(&u)) {
+                    let name = name.clone();
+                    return Err(FetchError::NoProgram { name, program });
+                }
+                unpacked
             }
         };
-        let member = member.clone();
-        members.push(Spooled { member, place });
-        Ok(())
-    });
-    walked.map_err(|error| match error {
-        Unpacking::Archive(source) => FetchError::Archive {
-            name: name.to_owned(),
-            source,
-        },
-        Unpacking::Temporary(source) => temporary_failed(source),
-    })?;
+        let path = PathBuf::from(name);
+        let (len, sha256) = (digests.length, digests.sha256);
+        Ok(Program {
+            target,
+            channel: missing.channel.clone(),
+            version,
+            file: match obtained {
+                Obtained::Now(file) => Shared::verified_file(file, &path, len, sha256),
+                Obtained::Later(later) => Shared::verified_later(later, &path, len, sha256),
+            },
+            sha512: hex::encode(digests.sha512),
+            unpacked,
+        })
+    }
+
+    fn unpacked(
+        &self,
+        name: &str,
+        obtained: &Obtained,
+        digests: &Digests,
+    ) -> Result<Vec<Unpacked>, FetchError> {
+        let cache = self.cache.as_deref();
+        let later = match obtained {
+            Obtained::Later(later) => {
+                if let Some(kept) = cache.and_then(|c| kept::unpacked(c, &digests.sha256)) {
+                    return Ok(promised_members(name, later, kept));
+                }
+                Some(later.file().map_err(|source| FetchError::Kept {
+                    name: name.to_owned(),
+                    source,
+                })?)
+            }
+            Obtained::Now(_) => None,
+        };
+        let mut file = match (obtained, &later) {
+            (Obtained::Now(file), _) => file,
+            (_, Some(file)) => file,
+            (_, None) => return Ok(Vec::new()),
+        };
+        file.seek(SeekFrom::Start(0)).map_err(temporary_failed)?;
+        let (spool, members) = unpack(name, file)?;
+        if let Some(cache) = cache {
+            kept::put_unpacked(cache, &digests.sha256, &spool, &members);
+        }
+        Ok(members_of(name, spool, members))
+    }
+}
+
+fn members_of(name: &str, spool: File, members: Vec<Spooled>) -> Vec<Unpacked> {
     let spool = Arc::new(spool);
     let unpacked = members
         .into_iter()
         .map(|Spooled { member, place }| Unpacked {
-            contents: place.map(|(offset, len, sha256)| {
+            contents: place.map(|place| {
                 let path = PathBuf::from(format!("{name}:{}", member.path));
-                Shared::verified_slice(spool.clone(), offset, &path, len, sha256)
+                Shared::verified_slice(spool.clone(), place.at, &path, place.len, place.sha256)
             }),
             path: member.path,
             mode: member.mode,
         });
-    Ok(unpacked.collect())
+    unpacked.collect()
 }
 
-fn copy(from: &mut dyn Read, to: &mut File) -> Result<Digests, Unpacking> {
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                to.write_all(&buffer[..read])
-                    .map_err(Unpacking::Temporary)?;
+/// Members that an earlier run unpacked: small ones at hand, large ones when they are read.
+fn promised_members(name: &str, target: &Arc<LaterTarget>, kept: Vec<Kept>) -> Vec<Unpacked> {
+    let archive = Arc::new(LaterArchive {
+        target: target.clone(),
+        unpacked: Mutex::default(),
+    });
+    let unpacked = kept.into_iter().enumerate().map(|(number, kept)| {
+        let path = PathBuf::from(format!("{name}:{}", kept.path));
+        let contents = kept.file.map(|file| match file.bytes {
+            Some(bytes) => Shared::verified_bytes(bytes, &path),
+            None => {
+                let archive = archive.clone();
+                let later = Arc::new(LaterMember { archive, number });
+                Shared::verified_later(later, &path, file.len, file.sha256)
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(ArchiveError::Read(e).into()),
+        });
+        Unpacked {
+            path: kept.path,
+            mode: kept.mode,
+            contents,
         }
-    }
+    });
+    unpacked.collect()
 }
 
 fn temporary() -> Result<File, FetchError> {

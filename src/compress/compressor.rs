@@ -9,10 +9,13 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::digest;
+
 use super::codec::Encoder;
 use super::pool::{self, Work};
+use super::sink::Beginnings;
 use super::spool::{Span, Spool};
-use super::{Codec, CompressError, Digests, Sink, Stream, UNIT, Wanted};
+use super::{Codec, CompressError, Digests, Hashing, Sink, Stream, UNIT, Wanted};
 use super::{kept, sha256};
 use crate::cache::Cache;
 use crate::install::Shared;
@@ -23,6 +26,7 @@ pub struct Compressor {
     spool: Spool,
     cache: Option<Arc<Cache>>,
     known: Mutex<HashMap<[u8; 32], Known>>,
+    beginnings: Beginnings,
 }
 
 #[derive(Default)]
@@ -57,6 +61,7 @@ impl Compressor {
             spool: Spool::create_in(folder)?,
             cache: None,
             known: Mutex::new(HashMap::new()),
+            beginnings: Beginnings::default(),
         })
     }
 
@@ -102,6 +107,20 @@ impl Compressor {
     /// Begins a compressed stream into `sink`.
     pub fn stream<'a>(&'a self, codec: Codec, sink: &'a mut dyn Sink) -> Stream<'a> {
         Stream::new(self, codec, sink)
+    }
+
+    /// Passes on what goes into `inner` and takes a digest of it by `algorithm`; what this
+    /// room's packages have in common at their beginning is hashed once.
+    pub fn hashing<'a>(
+        &'a self,
+        inner: &'a mut dyn Sink,
+        algorithm: &'static digest::Algorithm,
+    ) -> Hashing<'a> {
+        Hashing::new(self, inner, algorithm)
+    }
+
+    pub(super) fn beginnings(&self) -> &Beginnings {
+        &self.beginnings
     }
 
     fn see(

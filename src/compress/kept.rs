@@ -15,7 +15,7 @@ use crate::cache::{Cache, CacheKey, Damaged, Entry, Part};
 use crate::install::Shared;
 
 /// Contents of fewer bytes are compressed faster than they are looked up.
-pub(super) const LEAST: u64 = 64 * 1024;
+pub const LEAST: u64 = 64 * 1024;
 
 /// The encoders' names and versions, as `Cargo.toml` pins them.
 const GZIP: &str = "libdeflater-1.26.1";

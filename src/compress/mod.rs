@@ -24,6 +24,7 @@ pub use codec::Codec;
 pub use compressor::Compressor;
 pub use deflate::{Blocks, DeflateError, scan, scan_both};
 pub use digest::{Digests, Wanted, sha256};
+pub use kept::LEAST as KEPT_LEAST;
 pub use sink::{Hashing, Sink};
 pub use stream::{Stream, Totals};
 

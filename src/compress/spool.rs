@@ -79,6 +79,11 @@ impl Spool {
         sink.append_range(&self.file, span.at, span.len)
     }
 
+    /// Whether this is the spool's own file.
+    pub(super) fn is(&self, file: &File) -> bool {
+        std::ptr::eq(&raw const self.file, file)
+    }
+
     fn error(&self, source: io::Error) -> CompressError {
         CompressError::Spool {
             folder: self.folder.clone(),

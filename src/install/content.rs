@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
@@ -23,6 +23,14 @@ pub enum ContentError {
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// What had not been fetched yet cannot be had.
+    #[error("cannot fetch {}", path.display())]
+    Later {
+        /// What was to be fetched.
+        path: PathBuf,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Length or digest differ from those that were verified.
     #[error("{} changed while it was being packed", path.display())]
@@ -51,6 +59,15 @@ enum Source {
     /// A byte range of an open file, for members of an unpacked archive.
     Slice(Arc<File>, u64),
     Bytes(Vec<u8>),
+    /// Not here until somebody reads it.
+    Later(Arc<dyn Later>, OnceLock<(Arc<File>, u64)>),
+}
+
+/// Contents that were verified in an earlier run and are fetched only when somebody reads them.
+pub trait Later: Send + Sync {
+    /// The file that they are in, verified again, and the offset of their first byte. May be
+    /// asked by several threads at once.
+    fn fetch(&self) -> Result<(Arc<File>, u64), Box<dyn std::error::Error + Send + Sync>>;
 }
 
 impl Shared {
@@ -76,6 +93,17 @@ impl Shared {
     ) -> Self {
         Self(Arc::new(SharedInner {
             source: Source::Slice(file, offset),
+            len,
+            sha256,
+            name: name.to_owned(),
+        }))
+    }
+
+    /// Promises contents whose length and sha256 were verified, to be fetched when somebody
+    /// reads them.
+    pub fn verified_later(later: Arc<dyn Later>, name: &Path, len: u64, sha256: [u8; 32]) -> Self {
+        Self(Arc::new(SharedInner {
+            source: Source::Later(later, OnceLock::new()),
             len,
             sha256,
             name: name.to_owned(),
@@ -127,6 +155,10 @@ impl Shared {
                 buf.copy_from_slice(&bytes[start..start + buf.len()]);
                 Ok(())
             }
+            Source::Later(later, fetched) => {
+                let (file, start) = self.fetched(later.as_ref(), fetched)?;
+                file.read_exact_at(buf, start + offset)
+            }
         };
         read.map_err(|source| match source.kind() {
             io::ErrorKind::UnexpectedEof => self.changed(),
@@ -135,6 +167,21 @@ impl Shared {
                 source,
             },
         })
+    }
+
+    fn fetched<'a>(
+        &self,
+        later: &dyn Later,
+        fetched: &'a OnceLock<(Arc<File>, u64)>,
+    ) -> Result<&'a (Arc<File>, u64), ContentError> {
+        if let Some(fetched) = fetched.get() {
+            return Ok(fetched);
+        }
+        let found = later.fetch().map_err(|source| ContentError::Later {
+            path: self.0.name.clone(),
+            source,
+        })?;
+        Ok(fetched.get_or_init(|| found))
     }
 
     /// The error for contents that are not what was verified.

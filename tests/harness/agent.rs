@@ -180,6 +180,11 @@ const PASSPHRASES: [(&str, &str); 4] = [
 /// Publishes a version of the agent's programs as `stable` in the update repository
 /// `<scratch>/tuf`, which is made on first use.
 pub fn publish(scratch: &Scratch, version: &str, programs: &[(&str, &Path)]) {
+    publish_for(scratch, "linux", version, programs);
+}
+
+/// As [`publish`], for any platform.
+pub fn publish_for(scratch: &Scratch, platform: &str, version: &str, programs: &[(&str, &Path)]) {
     let updates = |arguments: &[&str]| {
         let run = scratch.fleetpack(["updates"].iter().chain(arguments));
         let path = scratch.join("tuf");
@@ -199,7 +204,7 @@ pub fn publish(scratch: &Scratch, version: &str, programs: &[(&str, &Path)]) {
             "--target",
             program,
             "--platform",
-            "linux",
+            platform,
             "--version",
             version,
             "-t",

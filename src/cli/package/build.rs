@@ -13,8 +13,9 @@ use super::naming::{self, Installer};
 use super::options::{Options, Place};
 use super::signing::Signing;
 use crate::agent::component::Platform;
+use crate::agent::fetch::Fetcher;
 use crate::agent::fetched::Fetched;
-use crate::agent::{AgentError, fetch, identity, linux, macos, windows};
+use crate::agent::{AgentError, identity, linux, macos, windows};
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::compress::Compressor;
 use crate::fs::AtomicFile;
@@ -118,12 +119,13 @@ fn fetch_all(
     let anchor = options.anchor.clone();
     let mut client = Client::new(store, anchor, state, client::Options::default());
     client.refresh(surroundings.now)?;
+    let mut fetcher = Fetcher::new(client, options.cache.clone(), threads);
     let mut fetched = BTreeMap::new();
     for (format, arch) in &options.installers {
         let platform = Platform::of(format.os(), *arch);
         if let Entry::Vacant(vacant) = fetched.entry(platform) {
             printer.note(format!("Fetching the agent for {}", platform.word()));
-            vacant.insert(fetch::fetch(&client, platform, &options.config, threads)?);
+            vacant.insert(fetcher.fetch(platform, &options.config)?);
         }
     }
     Ok(fetched)

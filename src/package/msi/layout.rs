@@ -9,11 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cache::Cache;
 use crate::install::{Access, Arch, Content, Entry, Kind, Node, Tree, Windows};
 use crate::package::BuildError;
 
 use super::guid::{Purpose, braced, derive};
-use super::pe::{self, Machine, PeError, Version};
+use super::pe::{self, Machine, PeError, Program, Version};
 use super::{shortname, unfit};
 
 /// A folder of MSZIP has at most 65,535 blocks (CFFOLDER's cCFData is 16 bits wide).
@@ -73,16 +74,23 @@ pub struct Layout<'t> {
     pub files: Vec<File<'t>>,
     /// How many files are shared.
     pub shared: usize,
+    /// What shared programs say of themselves, by their sha256, that no cache knew.
+    pub read: BTreeMap<[u8; 32], Program>,
 }
 
 impl<'t> Layout<'t> {
-    /// Lays out a tree.
-    pub fn new(tree: &'t Tree, windows: &Windows) -> Result<Self, BuildError> {
+    /// Lays out a tree. What `cache` knows of programs is not read again.
+    pub fn new(
+        tree: &'t Tree,
+        windows: &Windows,
+        cache: Option<&Cache>,
+    ) -> Result<Self, BuildError> {
         let mut layout = Self {
             directories: Vec::new(),
             components: Vec::new(),
             files: Vec::new(),
             shared: 0,
+            read: BTreeMap::new(),
         };
         let ids = Ids::new(tree, windows);
         let mut taken: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -91,7 +99,8 @@ impl<'t> Layout<'t> {
             if entry.kind() == Kind::SharedFile {
                 layout.shared += 1;
             }
-            layout.add_file(tree, entry, &ids, &mut taken)?;
+            let version = layout.version(entry, tree.identity.arch, cache)?;
+            layout.add_file(entry, version, &ids, &mut taken)?;
         }
         Ok(layout)
     }
@@ -148,8 +157,8 @@ impl<'t> Layout<'t> {
 
     fn add_file(
         &mut self,
-        tree: &Tree,
         entry: &'t Entry,
+        version: Option<Version>,
         ids: &Ids,
         taken: &mut BTreeMap<&'t str, BTreeSet<String>>,
     ) -> Result<(), BuildError> {
@@ -171,7 +180,7 @@ impl<'t> Layout<'t> {
             path: &entry.path,
             content,
             access: entry.access,
-            version: version(entry, content, tree.identity.arch)?,
+            version,
         };
         self.components.push(Component {
             id: file.component.clone(),
@@ -181,6 +190,60 @@ impl<'t> Layout<'t> {
         });
         self.files.push(file);
         Ok(())
+    }
+
+    /// What a program says of itself; a program for another processor, or one that is none,
+    /// is refused.
+    fn version(
+        &mut self,
+        entry: &Entry,
+        arch: Arch,
+        cache: Option<&Cache>,
+    ) -> Result<Option<Version>, BuildError> {
+        let name = entry.path.to_ascii_lowercase();
+        let Node::File(content) = &entry.node else {
+            return Ok(None);
+        };
+        if !PROGRAMS.iter().any(|extension| name.ends_with(extension)) {
+            return Ok(None);
+        }
+        let program = self.program(content, cache);
+        let program = program.map_err(|error| match error {
+            PeError::Malformed(what) => {
+                unfit(format!("{} as a Windows program: {what}", entry.path))
+            }
+            PeError::Content(error) => error.into(),
+        })?;
+        let wanted = match arch {
+            Arch::Arm64 => Machine::Arm64,
+            Arch::Amd64 | Arch::Universal => Machine::Amd64,
+        };
+        if program.machine != wanted {
+            return Err(unfit(format!(
+                "{}, which is a program for {}, in a package for {wanted}",
+                entry.path, program.machine
+            )));
+        }
+        Ok(program.version)
+    }
+
+    fn program(&mut self, content: &Content, cache: Option<&Cache>) -> Result<Program, PeError> {
+        let (Content::Shared(shared), Some(cache)) = (content, cache) else {
+            return pe::read(content);
+        };
+        if let Some(program) = pe::kept(cache, shared.sha256()) {
+            return Ok(program);
+        }
+        let program = pe::read(content)?;
+        self.read.insert(*shared.sha256(), program.clone());
+        Ok(program)
+    }
+
+    /// Keeps what was read of programs that were verified since.
+    pub fn keep(&self, cache: &Cache) {
+        for (sha256, program) in &self.read {
+            pe::keep(cache, sha256, program);
+        }
     }
 }
 
@@ -203,30 +266,6 @@ fn ordered_files(tree: &Tree) -> Result<Vec<&Entry>, BuildError> {
 
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
-}
-
-/// What a program says of itself; a program for another processor, or one that is none, is
-/// refused.
-fn version(entry: &Entry, content: &Content, arch: Arch) -> Result<Option<Version>, BuildError> {
-    let name = entry.path.to_ascii_lowercase();
-    if !PROGRAMS.iter().any(|extension| name.ends_with(extension)) {
-        return Ok(None);
-    }
-    let program = pe::read(content).map_err(|error| match error {
-        PeError::Malformed(what) => unfit(format!("{} as a Windows program: {what}", entry.path)),
-        PeError::Content(error) => error.into(),
-    })?;
-    let wanted = match arch {
-        Arch::Arm64 => Machine::Arm64,
-        Arch::Amd64 | Arch::Universal => Machine::Amd64,
-    };
-    if program.machine != wanted {
-        return Err(unfit(format!(
-            "{}, which is a program for {}, in a package for {wanted}",
-            entry.path, program.machine
-        )));
-    }
-    Ok(program.version)
 }
 
 /// Keys and identities, from paths.

@@ -62,9 +62,13 @@ impl Builder for Msi {
             .ok_or_else(|| unfit("a tree that is not for Windows".to_owned()))?;
         let time = DosTime::new(context.epoch)?;
         let version = tables::product_version(&tree.identity.version)?;
-        let layout = Layout::new(tree, windows)?;
+        let cache = context.compressor.cache();
+        let layout = Layout::new(tree, windows, cache)?;
         let level = level(context.compression)?;
         let digests = digests(&layout, level, context)?;
+        if let Some(cache) = cache {
+            layout.keep(cache);
+        }
         let database = database(&Settled {
             facts: Facts {
                 tree,

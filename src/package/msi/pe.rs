@@ -12,7 +12,10 @@
 //! VS_VERSIONINFO: length u16, value length u16, type u16, key UTF-16, padding, fixed part, children
 //! ```
 
+mod kept;
 pub mod sample;
+
+pub use kept::{keep, kept};
 
 use crate::install::{Content, ContentError};
 
@@ -37,6 +40,24 @@ pub enum Machine {
     Arm64,
     /// Another one, with its COFF number.
     Other(u16),
+}
+
+impl Machine {
+    fn of(number: u16) -> Self {
+        match number {
+            MACHINE_AMD64 => Self::Amd64,
+            MACHINE_ARM64 => Self::Arm64,
+            other => Self::Other(other),
+        }
+    }
+
+    fn number(self) -> u16 {
+        match self {
+            Self::Amd64 => MACHINE_AMD64,
+            Self::Arm64 => MACHINE_ARM64,
+            Self::Other(number) => number,
+        }
+    }
 }
 
 /// What was read from a program.
@@ -91,11 +112,7 @@ pub fn read(content: &Content) -> Result<Program, PeError> {
     if image.bytes::<4>(pe)? != *b"PE\0\0" {
         return Err(PeError::Malformed("it has no PE header"));
     }
-    let machine = match image.u16(pe + 4)? {
-        MACHINE_AMD64 => Machine::Amd64,
-        MACHINE_ARM64 => Machine::Arm64,
-        other => Machine::Other(other),
-    };
+    let machine = Machine::of(image.u16(pe + 4)?);
     let version = match resources(&image, pe)? {
         Some(section) => version(&image, &section)?,
         None => None,

@@ -22,7 +22,6 @@ mod xar;
 use aws_lc_rs::digest;
 
 use super::{BuildContext, BuildError, Builder, Output};
-use crate::compress::Hashing;
 use crate::install::{Identity, Tree};
 use metadata::{FOLDER, Metadata};
 use scripts::Scripts;
@@ -98,7 +97,9 @@ fn payload(
     listing: &listing::Listing,
     out: &mut Output,
 ) -> Result<Member, BuildError> {
-    let mut hashing = Hashing::new(out, &digest::SHA1_FOR_LEGACY_USE_ONLY);
+    let mut hashing = context
+        .compressor
+        .hashing(out, &digest::SHA1_FOR_LEGACY_USE_ONLY);
     payload::write(
         context.compressor,
         listing,

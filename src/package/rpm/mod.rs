@@ -27,7 +27,7 @@ pub use openpgp::{KeyError, PASSPHRASE_VARIABLE, SigningKey};
 use aws_lc_rs::digest;
 
 use super::{BuildContext, BuildError, Builder, Compression, Format, Output, distribution};
-use crate::compress::{Codec, Hashing, Stream, Totals, Wanted};
+use crate::compress::{Codec, Stream, Totals, Wanted};
 use crate::install::{Content, Identity, Node, Tree};
 use files::File;
 use header::{Header, Region};
@@ -211,7 +211,7 @@ impl<'a> Package<'a> {
         context
             .compressor
             .prepare(&shared, self.codec, Wanted::NONE)?;
-        let mut hashing = Hashing::new(out, &digest::SHA256);
+        let mut hashing = context.compressor.hashing(out, &digest::SHA256);
         let mut stream = context.compressor.stream(self.codec, &mut hashing);
         for file in &self.files {
             if (context.cancelled)() {

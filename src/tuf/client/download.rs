@@ -70,6 +70,17 @@ impl Client {
         });
     }
 
+    /// Whether a target lies on this machine, where it need not be downloaded.
+    pub fn is_here(&self, name: &str) -> Result<bool, ClientError> {
+        let target = self.target(name)?;
+        let store = self.targets.as_ref().unwrap_or(&self.store);
+        let mut paths = target_paths(name, &target, self.consistent()).into_iter();
+        Ok(paths.any(|path| {
+            let path = format!("{}{path}", self.options.target_prefix);
+            matches!(store.open_in_place(&path), Ok(Some(_)))
+        }))
+    }
+
     /// Since when a target's file lies where it is published; known on this machine alone.
     pub fn published_at(&self, name: &str, target: &TargetFile) -> Option<Instant> {
         let store = self.targets.as_ref().unwrap_or(&self.store);

@@ -24,12 +24,14 @@ pub use shard::Shard;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Args;
 use super::build::check_place;
 use super::caching;
 use super::options::{Place, read_file};
 use super::summary;
+use crate::cache::Cache;
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::compress::Compressor;
 use crate::package::BuildError;
@@ -67,17 +69,17 @@ pub fn run(
     let entries = entry::entries(&text, folder).map_err(named)?;
     let outdir = args.output.outdir.clone().unwrap_or_else(|| ".".into());
     check_place(&Place::Folder(outdir.clone()))?;
-    let run = Run::new(args, outdir);
+    let cache = caching::resolve(&args.caching, surroundings, printer)?;
+    let run = Run::new(args, outdir, cache);
     let selected = plan::select(entries, run.shard).map_err(named)?;
     let plan = Plan::make(selected, &run, surroundings, printer)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let cache = caching::resolve(&args.caching, surroundings, printer)?;
     let compressor = Compressor::new(threads).map_err(BuildError::from)?;
-    let compressor = compressor.with_cache(cache.clone());
+    let compressor = compressor.with_cache(run.cache.clone());
     let progress = Progress::new(plan.units.len(), *printer);
     let (made, mut failures) = work::work(&plan, &compressor, run.jobs, &progress);
     progress.end();
-    for note in cache.iter().flat_map(|cache| cache.notes()) {
+    for note in run.cache.iter().flat_map(|cache| cache.notes()) {
         printer.note(note);
     }
     failures.splice(0..0, plan.failures.iter().cloned());
@@ -96,10 +98,11 @@ pub struct Run {
     jobs: NonZeroUsize,
     state_dir: Option<PathBuf>,
     no_state: bool,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Run {
-    fn new(args: &Args, outdir: PathBuf) -> Self {
+    fn new(args: &Args, outdir: PathBuf, cache: Option<Arc<Cache>>) -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             outdir,
@@ -107,6 +110,7 @@ impl Run {
             jobs: args.batch.jobs.unwrap_or(cores),
             state_dir: args.updates.state_dir.clone(),
             no_state: args.updates.no_state,
+            cache,
         }
     }
 }

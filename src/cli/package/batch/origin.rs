@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::agent::component::Platform;
 use crate::agent::config::Config;
-use crate::agent::fetch::{self, Known};
+use crate::agent::fetch::Fetcher;
 use crate::agent::fetched::Fetched;
+use crate::cache::Cache;
 use crate::cli::package::args::Args;
 use crate::cli::package::options::Options;
 use crate::cli::printer::text;
@@ -46,16 +47,25 @@ type Key = (String, Vec<u8>, Access);
 type Choice = (Platform, String, String, Option<String>);
 
 struct Origin {
-    client: Client,
-    known: Known,
+    fetcher: Fetcher,
     fetched: BTreeMap<Choice, Result<Arc<Fetched>, String>>,
 }
 
 /// See the head of this file. Errors are told as text, as many teams have the same one.
-#[derive(Default)]
-pub struct Origins(BTreeMap<Key, Result<Origin, String>>);
+pub struct Origins {
+    opened: BTreeMap<Key, Result<Origin, String>>,
+    cache: Option<Arc<Cache>>,
+}
 
 impl Origins {
+    /// None is open; what is fetched is kept in `cache`, and looked for there first.
+    pub fn new(cache: Option<Arc<Cache>>) -> Self {
+        Self {
+            opened: BTreeMap::new(),
+            cache,
+        }
+    }
+
     /// The programs for a team's installers on a platform.
     pub fn fetch(
         &mut self,
@@ -70,19 +80,17 @@ impl Origins {
             options.anchor.clone(),
             access.clone(),
         );
-        let origin = self
-            .0
-            .entry(key)
-            .or_insert_with(|| open(options, surroundings, printer).map_err(|error| text(&error)));
+        let cache = &self.cache;
+        let open = || open(options, cache.clone(), surroundings, printer);
+        let origin = self.opened.entry(key);
+        let origin = origin.or_insert_with(|| open().map_err(|error| text(&error)));
         let origin = origin.as_mut().map_err(|error| error.clone())?;
         let choice = choice(platform, &options.config);
         if let Some(fetched) = origin.fetched.get(&choice) {
             return fetched.clone();
         }
         printer.note(format!("Fetching the agent for {}", platform.word()));
-        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let (client, known) = (&origin.client, &mut origin.known);
-        let fetched = fetch::fetch_missing(client, platform, &options.config, threads, known);
+        let fetched = origin.fetcher.fetch(platform, &options.config);
         let fetched = fetched
             .map(Arc::new)
             .map_err(|error| text(&CliError::from(error)));
@@ -100,6 +108,7 @@ fn choice(platform: Platform, config: &Config) -> Choice {
 
 fn open(
     options: &Options,
+    cache: Option<Arc<Cache>>,
     surroundings: &Surroundings,
     printer: &Printer,
 ) -> Result<Origin, CliError> {
@@ -111,9 +120,9 @@ fn open(
     let anchor = options.anchor.clone();
     let mut client = Client::new(store, anchor, state, client::Options::default());
     client.refresh(surroundings.now)?;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Ok(Origin {
-        client,
-        known: Known::new(),
+        fetcher: Fetcher::new(client, cache, threads),
         fetched: BTreeMap::new(),
     })
 }

@@ -115,7 +115,7 @@ impl Plan {
         for (warning, teams) in &warnings {
             printer.warn(format!("{} ({})", warning, some(teams)));
         }
-        plan.fetch(surroundings, printer);
+        plan.fetch(run, surroundings, printer);
         plan.refuse_collisions()?;
         Ok(plan)
     }
@@ -129,8 +129,8 @@ impl Plan {
         });
     }
 
-    fn fetch(&mut self, surroundings: &Surroundings, printer: &Printer) {
-        let mut origins = Origins::default();
+    fn fetch(&mut self, run: &Run, surroundings: &Surroundings, printer: &Printer) {
+        let mut origins = Origins::new(run.cache.clone());
         for (index, team) in std::mem::take(&mut self.teams).into_iter().enumerate() {
             let mut failed: BTreeMap<String, Vec<(Format, Arch)>> = BTreeMap::new();
             for &(format, arch) in &team.options.installers {
@@ -237,6 +237,8 @@ fn team(
     }
     args.updates.state_dir = run.state_dir.clone();
     args.updates.no_state = run.no_state;
+    // The run has one for all.
+    args.caching.cache = Some("none".to_owned());
     args.output.outdir = Some(match (named, run.outdir == Path::new(".")) {
         (true, _) => run.outdir.clone(),
         (false, true) => team.clone().into(),
