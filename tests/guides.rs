@@ -4,11 +4,14 @@
 //! own, and must succeed; blocks marked otherwise are shown, not run. A page has one line in
 //! [`GUIDES`]: the tools that it needs, and what must lie in the folder before it begins. `~`
 //! is that folder, and the folder is where the shell begins. The port 8087 stands for a free one.
+//! A page that needs `versitygw` finds an S3 bucket `example-updates`, and the way to it in
+//! `~/.aws`, where cloud tools look.
 
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 
+use crate::harness::objects::Objects;
 use crate::harness::server::free_port;
 use crate::harness::{Scratch, tools, trial, trial_needing};
 use crate::updates::elf;
@@ -24,7 +27,7 @@ struct Guide {
 }
 
 /// One line each, in alphabetical order.
-const GUIDES: [Guide; 6] = [
+const GUIDES: [Guide; 7] = [
     Guide {
         name: "batch",
         needs: &["bash"],
@@ -43,6 +46,11 @@ const GUIDES: [Guide; 6] = [
     Guide {
         name: "offline-ceremony",
         needs: &["bash"],
+        prepare: programs,
+    },
+    Guide {
+        name: "publish",
+        needs: &["bash", "curl", "nginx", "versitygw"],
         prepare: programs,
     },
     Guide {
@@ -65,6 +73,8 @@ pub fn trials() -> Vec<Trial> {
         trials.push(trial_needing(&name, guide.needs, move || {
             let scratch = Scratch::new();
             (guide.prepare)(&scratch);
+            let storage = guide.needs.contains(&"versitygw");
+            let _running = storage.then(|| bucket(&scratch));
             follow(&scratch, guide.name);
         }));
     }
@@ -125,6 +135,23 @@ fn follow(scratch: &Scratch, name: &str) {
         .env("PATH", format!("{}:{}", bin.display(), tools::PATH))
         .env("HOME", scratch.path())
         .ok();
+}
+
+/// An S3 service with the pages' bucket, open to readers.
+fn bucket(scratch: &Scratch) -> Objects {
+    let service = Objects::s3_with(scratch, "example-updates");
+    service.public(scratch);
+    let mut credentials = "[default]\n".to_owned();
+    let mut config = format!("[default]\nendpoint_url = {}\n", service.endpoint());
+    for (name, value) in service.variables() {
+        match name {
+            "AWS_REGION" => config += &format!("region = {value}\n"),
+            name => credentials += &format!("{} = {value}\n", name.to_lowercase()),
+        }
+    }
+    scratch.write(".aws/config", config);
+    scratch.write(".aws/credentials", credentials);
+    service
 }
 
 /// Stand-ins for the agent's programs: `orbit` and `osqueryd` for Linux.

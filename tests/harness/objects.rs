@@ -1,5 +1,6 @@
 //! Object storage on loopback, by other people's programs: versitygw speaks S3 and honours
-//! `If-Match`, azurite is Azure Blob Storage.
+//! `If-Match`, azurite is Azure Blob Storage, and fake-gcs-server, behind a layer of ours that
+//! `tests/interop/fake-gcs-server` describes, is Google Cloud Storage.
 
 use std::process::Command;
 
@@ -15,18 +16,24 @@ const AZURE_ACCOUNT: &str = "devstoreaccount1";
 const AZURE_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A running service with one empty bucket called `bucket`.
+/// A running service with one empty bucket.
 pub struct Objects {
     server: Server,
+    bucket: &'static str,
     scheme: &'static str,
     endpoint: String,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Objects {
-    /// S3. The test needs `versitygw`.
+    /// S3, with a bucket called `bucket`. The test needs `versitygw`.
     pub fn s3(scratch: &Scratch) -> Self {
-        std::fs::create_dir_all(scratch.join(".s3/root/bucket")).unwrap();
+        Self::s3_with(scratch, "bucket")
+    }
+
+    /// S3 with a bucket of this name.
+    pub fn s3_with(scratch: &Scratch, bucket: &'static str) -> Self {
+        std::fs::create_dir_all(scratch.join(".s3/root").join(bucket)).unwrap();
         std::fs::create_dir_all(scratch.join(".s3/meta")).unwrap();
         let port = free_port();
         let mut command = Command::new(tools::find("versitygw").unwrap());
@@ -42,6 +49,7 @@ impl Objects {
         Self {
             endpoint: server.url.clone(),
             server,
+            bucket,
             scheme: "s3",
             variables: vec![
                 ("AWS_ACCESS_KEY_ID", ACCESS.to_owned()),
@@ -70,6 +78,7 @@ impl Objects {
             .ok();
         Self {
             server,
+            bucket: "bucket",
             scheme: "az",
             endpoint,
             variables: vec![
@@ -79,9 +88,57 @@ impl Objects {
         }
     }
 
-    /// `s3://bucket/PREFIX`, or the other schemes'.
+    /// Google Cloud Storage, with the key of a service account. The test needs
+    /// `fake-gcs-server` and `openssl`.
+    pub fn google(scratch: &Scratch) -> Self {
+        std::fs::create_dir(scratch.join(".gcs")).unwrap();
+        let kind = ["genpkey", "-algorithm", "RSA", "-out", ".gcs/key.pem"];
+        scratch.tool("openssl", kind).ok();
+        let public = [
+            "pkey",
+            "-in",
+            ".gcs/key.pem",
+            "-pubout",
+            "-out",
+            ".gcs/public.pem",
+        ];
+        scratch.tool("openssl", public).ok();
+        // As Google's console gives it out.
+        let account = serde_json::json!({
+            "type": "service_account",
+            "project_id": "example",
+            "private_key_id": "1",
+            "private_key": scratch.text(".gcs/key.pem"),
+            "client_email": "publisher@example.iam.gserviceaccount.com",
+            "client_id": "1",
+            "token_uri": "https://oauth2.googleapis.com/token",
+        });
+        let account = scratch.write(".gcs/account.json", account.to_string());
+        let port = free_port();
+        let mut command = Command::new(tools::find("fake-gcs-server").unwrap());
+        command
+            .args([&port.to_string(), "bucket"])
+            .arg(scratch.join(".gcs/public.pem"))
+            .env_clear();
+        let server = Server::start(command, port);
+        Self {
+            endpoint: server.url.clone(),
+            bucket: "bucket",
+            scheme: "gs",
+            variables: vec![
+                (
+                    "GOOGLE_APPLICATION_CREDENTIALS",
+                    account.display().to_string(),
+                ),
+                ("STORAGE_EMULATOR_HOST", server.url.clone()),
+            ],
+            server,
+        }
+    }
+
+    /// `s3://BUCKET/PREFIX`, or the other schemes'.
     pub fn url(&self, prefix: &str) -> String {
-        format!("{}://bucket/{prefix}", self.scheme)
+        format!("{}://{}/{prefix}", self.scheme, self.bucket)
     }
 
     /// Address of the service.
@@ -104,12 +161,22 @@ impl Objects {
 
     /// Lets everybody read and list the S3 bucket, and says where.
     pub fn public(&self, scratch: &Scratch) -> String {
-        let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*",
-            "Action":["s3:GetObject","s3:ListBucket"],
-            "Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]}]}"#;
-        let url = format!("{}/bucket?policy=", self.server.url);
-        self.curl(scratch, "PUT", &url, policy).ok();
-        format!("{}/bucket", self.server.url)
+        let bucket = self.bucket;
+        let policy = serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": ["s3:GetObject", "s3:ListBucket"],
+                "Resource": [
+                    format!("arn:aws:s3:::{bucket}"),
+                    format!("arn:aws:s3:::{bucket}/*"),
+                ],
+            }],
+        });
+        let url = format!("{}/{bucket}?policy=", self.server.url);
+        self.curl(scratch, "PUT", &url, &policy.to_string()).ok();
+        format!("{}/{bucket}", self.server.url)
     }
 
     /// A signed request to the S3 service.

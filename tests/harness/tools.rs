@@ -26,7 +26,7 @@ pub fn missing(needs: &[&'static str]) -> Vec<&'static str> {
 /// are no program's name:
 /// - `root`: the test runs as root (the answer is `/`);
 /// - `python-tuf`: the Python environment that `ci/setup.sh` makes (its interpreter);
-/// - `versitygw`, `azurite`: object storage, which `ci/setup.sh` builds or
+/// - `versitygw`, `fake-gcs-server`, `azurite`: object storage, which `ci/setup.sh` builds or
 ///   fetches (the last is a script for `node`);
 /// - `tough-client`: the program of `tests/interop/tough`;
 /// - `pkcs11`: a build with this feature (the answer is `/`);
@@ -41,7 +41,9 @@ pub fn find(need: &str) -> Option<PathBuf> {
             Some(folder().join("tough/bin/tough-client")).filter(|path| path.exists())
         }
         "python-tuf" => Some(python()).filter(|path| path.exists()),
-        "versitygw" => Some(folder().join("go").join(need)).filter(|path| path.exists()),
+        "versitygw" | "fake-gcs-server" => {
+            Some(folder().join("go").join(need)).filter(|path| path.exists())
+        }
         "azurite" => {
             let script = folder().join("azurite/node_modules/azurite/dist/src/blob/main.js");
             Some(script).filter(|path| path.exists())

@@ -18,6 +18,11 @@ pub fn trials() -> Vec<Trial> {
             &["azurite", "node", "python-tuf", "curl"],
             azure,
         ),
+        trial_needing(
+            "publish/google",
+            &["fake-gcs-server", "openssl", "python-tuf", "go"],
+            google,
+        ),
         trial_needing("publish/folder", &["nginx", "python-tuf"], folder),
         trial_needing("publish/rotation", &["versitygw", "curl", "go"], rotation),
         trial_needing("publish/delete", &["versitygw"], delete),
@@ -147,6 +152,48 @@ fn azure() {
     let root = scratch.join("repo/repository/1.root.json");
     let got = Peer::PythonTuf.follow(&scratch, &url, Some(&root), true);
     assert_eq!(got, super::program("two!"));
+}
+
+fn google() {
+    let scratch = Scratch::new();
+    let service = Objects::google(&scratch);
+    begin(&scratch);
+    publish(&scratch, &service, "repo", []).ok();
+    scratch.copy(&scratch.join("repo"), "second");
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    publish(&scratch, &service, "repo", []).ok();
+    let url = format!("{}/bucket/r", service.endpoint());
+    let root = scratch.join("repo/repository/1.root.json");
+    for peer in [Peer::PythonTuf, Peer::GoTuf] {
+        let got = peer.follow(&scratch, &url, Some(&root), true);
+        assert_eq!(got, super::program("two!"));
+    }
+    // Another host, and one that has no copy; the latter is an instance of that cloud.
+    let place = service.url("r");
+    with(&scratch, &service, ["pull", &place, "--path", "second"])
+        .ok()
+        .says("took over targets version 3");
+    let metadata = service.endpoint().trim_start_matches("http://");
+    let keys = scratch.join("second/keys");
+    let path = [
+        "timestamp",
+        "--path",
+        &place,
+        "--keys",
+        keys.to_str().unwrap(),
+    ];
+    with(&scratch, &service, path)
+        .env("GOOGLE_APPLICATION_CREDENTIALS", "")
+        .env("GCE_METADATA_HOST", metadata)
+        .ok();
+    for peer in [Peer::PythonTuf, Peer::GoTuf] {
+        assert_eq!(
+            peer.follow(&scratch, &url, None, true),
+            super::program("two!")
+        );
+    }
+    let ran = publish(&scratch, &service, "repo", ["--dry-run"]).ok();
+    ran.says("the destination is ahead");
 }
 
 fn folder() {

@@ -34,6 +34,20 @@ pub fn trials() -> Vec<Trial> {
                 );
             },
         ),
+        trial_needing(
+            "publish/stores/google",
+            &["fake-gcs-server", "openssl", "curl"],
+            || {
+                let scratch = Scratch::new();
+                let service = Objects::google(&scratch);
+                behaves(&service, &scratch);
+                headers_arrive(
+                    &scratch,
+                    &format!("{}/bucket/gs/object", service.endpoint()),
+                );
+                strangers(&scratch, &service);
+            },
+        ),
         trial_needing("publish/stores/errors", &["versitygw"], errors),
     ]
 }
@@ -107,6 +121,26 @@ fn headers_arrive(scratch: &Scratch, url: &str) {
     assert!(text.contains("content-type: application/json"), "{text}");
     assert!(text.contains("cache-control: no-store"), "{text}");
     assert!(text.contains("content-length: 3"), "{text}");
+}
+
+// A key that the service does not know.
+fn strangers(scratch: &Scratch, service: &Objects) {
+    let key = ["genpkey", "-algorithm", "RSA", "-out", "other.pem"];
+    scratch.tool("openssl", key).ok();
+    let account = scratch.text(".gcs/account.json");
+    let mut account: serde_json::Value = serde_json::from_str(&account).unwrap();
+    account["private_key"] = scratch.text("other.pem").into();
+    let other = scratch.write("other.json", account.to_string());
+    let variable = "GOOGLE_APPLICATION_CREDENTIALS".to_owned();
+    let endpoint = Some(service.endpoint().to_owned());
+    let access = Access::new(endpoint, [(variable, other.display().to_string())]);
+    let place = object::open("gs://bucket/gs", &access).unwrap();
+    let error = place.list("").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "gs://bucket/gs does not accept these credentials",
+        "{error:?}"
+    );
 }
 
 fn errors() {

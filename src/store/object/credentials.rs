@@ -130,13 +130,19 @@ pub(super) fn gs(bucket: &str, access: &Access) -> Opened {
     for (key, value) in access.known("GOOGLE_") {
         builder = builder.with_config(key, value);
     }
-    let endpoint = access.endpoint.as_deref();
-    if let Some(endpoint) = endpoint {
-        builder = builder.with_base_url(endpoint);
+    // Google's own libraries look for an emulator there, with or without a scheme.
+    let emulator = access.variable("STORAGE_EMULATOR_HOST");
+    let emulator = emulator.map(|host| match host.contains("://") {
+        true => host,
+        false => format!("http://{host}"),
+    });
+    let endpoint = access.endpoint.clone().or(emulator);
+    if let Some(endpoint) = &endpoint {
+        builder = builder.with_base_url(endpoint.trim_end_matches('/'));
     }
     let builder = builder
         .with_bucket_name(bucket)
-        .with_client_options(client(endpoint))
+        .with_client_options(client(endpoint.as_deref()))
         .with_retry(retry());
     Ok(Arc::new(builder.build()?))
 }

@@ -230,6 +230,9 @@ const MEANINGS: [(Meaning, &[&str]); 5] = [
             "AuthenticationFailed",
             "InvalidAuthenticationInfo",
             "NoAuthenticationInformation",
+            // Google Cloud Storage
+            "AuthenticationRequired",
+            "InvalidSecurity",
             // The instance's own address, which is asked last and is not there.
             "169.254.169.254",
             "metadata.google.internal",
