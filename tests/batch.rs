@@ -23,6 +23,11 @@ pub fn trials() -> Vec<Trial> {
         trial("batch: shares together are the whole", shares),
         trial("batch: secrets from files, variables, commands", secrets),
         trial("batch: names of its own", names),
+        trial_needing(
+            "batch: where installers come from",
+            &["sha256sum"],
+            provenance,
+        ),
         trial("batch: a manifest that cannot be followed", manifests),
         trial("batch: flags that are for a manifest", flags),
         trial("batch: some fail, the rest is made", some_fail),
@@ -239,6 +244,51 @@ fn secrets() {
     assert!(!scratch.text("out/packages.json").contains(SECRET));
 }
 
+fn provenance() {
+    let scratch = teams(2);
+    let words = ["--checksums", "--sbom", "--statement"];
+    batch(&scratch, &words).ok().never_says(SECRET);
+    let mut sums = String::new();
+    for share in ["1/2", "2/2"] {
+        let words = [&words[..], &["--outdir", "shares", "--shard", share]].concat();
+        std::fs::create_dir_all(scratch.join("shares")).unwrap();
+        batch(&scratch, &words).ok();
+        let share = share.replace('/', "-of-");
+        sums.push_str(&scratch.text(&format!("shares/SHA256SUMS-{share}")));
+    }
+    for team in ["t0", "t1"] {
+        let made = scratch.state(&format!("out/{team}"));
+        assert_eq!(made.names().count(), 15);
+        made.unchanged(&scratch.state(&format!("shares/{team}")));
+        let alone = alone(&scratch, team, "all");
+        std::fs::create_dir_all(scratch.join("alone")).unwrap();
+        let alone = words.iter().fold(alone, |run, word| run.arg(word));
+        alone.ok();
+        scratch
+            .state("alone")
+            .without("SHA256SUMS")
+            .unchanged(&made);
+        for name in made.names() {
+            let text = scratch.read(&format!("out/{team}/{}", name.display()));
+            let is_document = name.extension().is_some_and(|end| end == "json");
+            assert!(
+                !is_document || find(&text, SECRET.as_bytes()).is_none(),
+                "{name:?}"
+            );
+        }
+        std::fs::remove_dir_all(scratch.join("alone")).unwrap();
+    }
+    let ran = scratch.tool("sha256sum", ["--check", "--strict", "SHA256SUMS"]);
+    let ran = ran.within("out").ok();
+    assert_eq!(ran.text().matches(": OK").count(), 10);
+    let mut sums: Vec<&str> = sums.lines().collect();
+    sums.sort_by_key(|line| line.split_once("  ").map(|(_, name)| name));
+    assert_eq!(
+        sums,
+        scratch.text("out/SHA256SUMS").lines().collect::<Vec<_>>()
+    );
+}
+
 fn names() {
     let scratch = ground(
         "[[installer]]\nteam = 'a'\ntype = ['deb', 'rpm']\narch = ['amd64', 'arm64']\n\
@@ -311,8 +361,12 @@ fn manifests() {
     scratch.write("teams.toml", text);
     scratch.write("secrets/a", "made-up-secret-of-a");
     scratch.write("secrets/b", "made-up-secret-of-b");
-    let words = "two installers (a deb amd64 and b deb amd64) would be written to out/x-deb.deb";
+    let words = "two installers (a deb amd64 and b deb amd64) would be called x-deb.deb";
     refused(&scratch, &[], words);
+    // Also where another share would make the other one.
+    for shard in ["1/10", "6/10", "10/10"] {
+        refused(&scratch, &["--shard", shard], words);
+    }
     for shard in ["0/4", "5/4", "4", "a/b"] {
         refused(&scratch, &["--shard", shard], "for '--shard <K/N>'");
     }
@@ -339,7 +393,11 @@ fn flags() {
         &["--type", "deb"],
         "--type does not go with --manifest",
     );
-    let ran = refused(&scratch, &["--sbom"], "--sbom does not go with --manifest");
+    let ran = refused(
+        &scratch,
+        &["--native-tooling"],
+        "--native-tooling does not go with --manifest",
+    );
     ran.never_says("hint");
     let ran = scratch
         .fleetpack(["package", "--type=deb", "--shard=1/2"])

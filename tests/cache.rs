@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 
 use crate::harness::agent::{publish, publish_for};
 use crate::harness::mount::Mount;
+use crate::harness::objects::Objects;
 use crate::harness::scratch::Run;
 use crate::harness::server::Server;
 use crate::harness::{Scratch, trial, trial_needing};
@@ -25,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
             &["nginx"],
             changed,
         ),
+        trial_needing("cache: in object storage", &["versitygw"], in_storage),
         trial_needing("cache: a folder that cannot be written", mounts, read_only),
         trial_needing("cache: a disk that is full", mounts, full),
     ]
@@ -309,11 +311,21 @@ fn at_once() {
 fn refused() {
     let scratch = repository();
     scratch.write("short", "0123456789");
-    let cases: [(&[&str], &str); 5] = [
+    scratch.write("key", "0123456789abcdef0123456789abcdef");
+    let cases: [(&[&str], &str); 6] = [
         (&["--cache", "s3://bucket/cache"], "--cache-key-file"),
         (
             &["--cache", "s3://bucket/cache", "--cache-key-file", "short"],
-            "caches are kept in folders",
+            "has 10 bytes; at least 32 are needed",
+        ),
+        (
+            &[
+                "--cache",
+                "https://example.com/cache",
+                "--cache-key-file",
+                "key",
+            ],
+            "https://example.com/cache is neither a folder nor object storage",
         ),
         (
             &["--cache-key-file", "short"],
@@ -334,7 +346,6 @@ fn refused() {
         assert_eq!(scratch.state("out").names().count(), 0);
     }
     // A key of their own for those who share a cache.
-    scratch.write("key", "0123456789abcdef0123456789abcdef");
     let shared = ["--cache", "cache", "--cache-key-file", "key"];
     package(&scratch, "first", &shared).ok();
     package(&scratch, "second", &shared)
@@ -344,6 +355,60 @@ fn refused() {
         .ok()
         .says("it was not made with this key for this name");
     same(&scratch, "first", "third");
+}
+
+fn in_storage() {
+    let scratch = repository();
+    let storage = Objects::s3(&scratch);
+    let bucket = scratch.join(".s3/root/bucket/kept");
+    scratch.write("key", "0123456789abcdef0123456789abcdef");
+    scratch.write("other", "0123456789abcdef0123456789abcdeg");
+    let package = |out: &str, key: &str| {
+        let url = storage.url("kept/");
+        let words = [
+            "--cache",
+            &url,
+            "--cache-key-file",
+            key,
+            "--type",
+            "deb,rpm",
+        ];
+        let run = package(&scratch, out, &words).envs(storage.variables());
+        run.env("AWS_ENDPOINT_URL", storage.endpoint())
+    };
+    package("first", "key").ok().never_says("cache");
+    let kept = entries(&bucket);
+    assert!(kept.len() >= 6, "{kept:?}");
+    let targets = scratch.join("tuf/repository/targets");
+    std::fs::rename(&targets, scratch.join("away")).unwrap();
+    package("second", "key").ok().never_says("cache");
+    same(&scratch, "first", "second");
+    std::fs::rename(scratch.join("away"), &targets).unwrap();
+    // Poisoned, and made by somebody else.
+    for path in &kept {
+        let mut bytes = std::fs::read(path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    }
+    package("third", "key").ok().says("was not used: ");
+    same(&scratch, "first", "third");
+    package("fourth", "key").ok().never_says("cache");
+    let ran = package("fifth", "other").ok();
+    ran.says("it was not made with this key for this name");
+    same(&scratch, "first", "fifth");
+    drop(storage);
+    let lost = ["--cache", "s3://bucket/kept", "--cache-key-file", "key"];
+    let lost = crate::cache::package(
+        &scratch,
+        "sixth",
+        &[&lost[..], &["--type", "deb,rpm"]].concat(),
+    );
+    let lost = lost
+        .envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")])
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    lost.ok().says("the cache s3://bucket/kept is not used: ");
+    same(&scratch, "first", "sixth");
 }
 
 fn contents() {

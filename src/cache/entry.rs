@@ -114,7 +114,11 @@ impl Entry {
 }
 
 pub(super) fn open(path: &Path, name: &str, key: &Key) -> Result<Entry, Damaged> {
-    let file = File::open(path)?;
+    of(File::open(path)?, name, key)
+}
+
+/// Judges what is in an open file.
+pub(super) fn of(file: File, name: &str, key: &Key) -> Result<Entry, Damaged> {
     let mut fixed = [0; FIXED];
     file.read_exact_at(&mut fixed, 0)?;
     let (magic, rest) = fixed.split_at(MAGIC.len());

@@ -1,5 +1,8 @@
 //! What is kept from one run to the next: entries that only their key's holder can have made.
 //!
+//! They lie in a folder, which stays within a size, or in object storage (`remote`), whose
+//! owner decides what is kept for how long.
+//!
 //! An entry has a name, a head (small, its owner's own words) and parts (large). It is used
 //! when a MAC over name, head and the parts' digests is right, and never otherwise: whatever
 //! else lies in its place is taken away and made anew. Only what was verified in this run may
@@ -11,6 +14,7 @@
 mod entry;
 mod folder;
 mod key;
+mod remote;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +26,8 @@ pub use entry::{Damaged, Entry, Part};
 pub use key::Key;
 
 use crate::hint::Hint;
+use crate::store::object::{self, Access, ObjectError};
+use remote::Remote;
 
 /// Bytes that a cache grows to when nothing else is said.
 pub const LIMIT: u64 = 8 << 30;
@@ -59,8 +65,16 @@ pub enum CacheError {
         /// Where the cache is.
         url: String,
     },
+    /// Object storage that cannot be used as it is set up.
+    #[error("cannot use the cache {url}")]
+    Remote {
+        /// Where the cache is.
+        url: String,
+        /// Why not.
+        source: Box<ObjectError>,
+    },
     /// A place that no cache can be in.
-    #[error("{url} is no folder: caches are kept in folders")]
+    #[error("{url} is neither a folder nor object storage (s3, gs, az), where caches are kept")]
     Place {
         /// What was given.
         url: String,
@@ -77,6 +91,7 @@ impl Hint for CacheError {
             Self::Key { path, .. } | Self::ShortKey { path, .. } => Some(make(path)),
             Self::NoKey { .. } | Self::Place { .. } => Some("--cache none goes without".to_owned()),
             Self::Keyless { .. } => Some("--cache-key-file FILE".to_owned()),
+            Self::Remote { source, .. } => source.hint(),
         }
     }
 }
@@ -109,27 +124,61 @@ impl CacheKey {
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Cache {
-    folder: PathBuf,
+    place: Place,
     key: Key,
-    limit: u64,
     notes: Mutex<Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder { folder: PathBuf, limit: u64 },
+    Remote(Remote),
 }
 
 impl Cache {
     /// A cache in `folder`, which is made when something is put in, of at most `limit` bytes.
     pub fn in_folder(folder: &Path, key: Key, limit: u64) -> Self {
+        let folder = folder.to_owned();
+        Self::new(Place::Folder { folder, limit }, key)
+    }
+
+    /// A cache in object storage, such as `s3://BUCKET/PREFIX`. Nothing is asked for yet.
+    pub fn in_storage(url: &str, key: Key, access: &Access) -> Result<Self, CacheError> {
+        let url = url.trim_end_matches('/').to_owned();
+        if !object::is_cloud(&url) {
+            return Err(CacheError::Place { url });
+        }
+        match object::open(&url, access) {
+            Ok(objects) => Ok(Self::new(Place::Remote(Remote::new(url, objects)), key)),
+            Err(source) => Err(CacheError::Remote {
+                url,
+                source: Box::new(source),
+            }),
+        }
+    }
+
+    fn new(place: Place, key: Key) -> Self {
         Self {
-            folder: folder.to_owned(),
+            place,
             key,
-            limit,
-            notes: Mutex::new(Vec::new()),
+            notes: Mutex::default(),
         }
     }
 
     /// An entry, if it is there and genuine. What lies in its place and is not is removed.
     pub fn get(&self, name: &CacheKey) -> Option<Entry> {
-        let path = self.path(name);
-        let found = entry::open(&path, &name.text(), &self.key);
+        let text = name.text();
+        let found = match &self.place {
+            Place::Folder { folder, .. } => entry::open(&folder.join(&text), &text, &self.key),
+            Place::Remote(remote) => match remote.fetch(&text) {
+                Ok(Some(file)) => entry::of(file, &text, &self.key),
+                Ok(None) => Err(Damaged::Missing),
+                Err(why) => {
+                    self.unread(remote, &why);
+                    return None;
+                }
+            },
+        };
         match found {
             Ok(found) => {
                 folder::touch(&found);
@@ -145,28 +194,35 @@ impl Cache {
 
     /// Keeps an entry. The bytes of `parts` must be those that their digests are of.
     pub fn put(&self, name: &CacheKey, head: &[u8], parts: &[Part<'_>]) {
-        let path = self.path(name);
-        let write =
-            |file: &mut std::fs::File| entry::write(file, &name.text(), &self.key, head, parts);
-        let kept = folder::put(&path, write);
-        match kept.and_then(|()| folder::trim(&self.folder, self.limit)) {
-            Ok(()) => {}
-            Err(error) => self.note(format!(
-                "nothing more is kept in the cache {}: {error}",
-                self.folder.display()
-            )),
+        let text = name.text();
+        let write = |file: &mut std::fs::File| entry::write(file, &text, &self.key, head, parts);
+        let kept = match &self.place {
+            Place::Folder { folder, limit } => folder::put(&folder.join(&text), write)
+                .and_then(|()| folder::trim(folder, *limit))
+                .map_err(|error| error.to_string()),
+            Place::Remote(remote) => remote.put(&text, write),
+        };
+        if let Err(error) = kept {
+            let shown = self.shown();
+            self.note(format!(
+                "nothing more is kept in the cache {shown}: {error}"
+            ));
         }
     }
 
     /// Takes an entry away whose parts turned out not to be what its head says.
     pub fn discard(&self, name: &CacheKey, why: &Damaged) {
-        let path = self.path(name);
-        self.note(format!(
-            "{} in the cache was not used: {why}",
-            path.display()
-        ));
-        if let Err(error) = folder::remove(&path) {
-            self.note(format!("{} cannot be removed: {error}", path.display()));
+        let text = name.text();
+        let shown = format!("{}/{text}", self.shown());
+        self.note(format!("{shown} in the cache was not used: {why}"));
+        let removed = match &self.place {
+            Place::Folder { folder, .. } => {
+                folder::remove(&folder.join(&text)).map_err(|error| error.to_string())
+            }
+            Place::Remote(remote) => remote.remove(&text),
+        };
+        if let Err(error) = removed {
+            self.note(format!("{shown} cannot be removed: {error}"));
         }
     }
 
@@ -176,6 +232,11 @@ impl Cache {
         std::mem::take(&mut *notes)
     }
 
+    fn unread(&self, remote: &Remote, why: &str) {
+        let url = remote.url();
+        self.note(format!("the cache {url} is not used: {why}"));
+    }
+
     fn note(&self, text: String) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         if !notes.contains(&text) {
@@ -183,7 +244,10 @@ impl Cache {
         }
     }
 
-    fn path(&self, name: &CacheKey) -> PathBuf {
-        self.folder.join(name.kind).join(&name.id)
+    fn shown(&self) -> String {
+        match &self.place {
+            Place::Folder { folder, .. } => folder.display().to_string(),
+            Place::Remote(remote) => remote.url().to_owned(),
+        }
     }
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use crate::cache::{Cache, CacheError, Key, LIMIT};
 use crate::cli::{CliError, Printer, Surroundings};
+use crate::store::object::Access;
 
 /// Flags of the cache.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cache")]
 pub struct CacheArgs {
-    /// Folder that keeps compressed programs for the next run; `none` goes without
+    /// Folder or object storage (s3://BUCKET/PREFIX, gs://…, az://…) that keeps programs,
+    /// compressed, for the next run; `none` goes without
     #[arg(long, value_name = "PLACE", env = "FLEETPACK_CACHE", hide_env = true)]
     pub cache: Option<String>,
 
@@ -21,7 +23,7 @@ pub struct CacheArgs {
     #[arg(long, value_name = "FILE")]
     pub cache_key_file: Option<PathBuf>,
 
-    /// Size that the cache grows to, in MiB
+    /// Size that a cache in a folder grows to, in MiB
     #[arg(long, value_name = "MIB", default_value_t = LIMIT >> 20)]
     pub cache_size: u64,
 }
@@ -36,7 +38,7 @@ pub fn resolve(
     let key_file = args.cache_key_file.as_deref();
     let folder = match args.cache.as_deref() {
         Some("none") => return Ok(None),
-        Some(url) if url.contains("://") => return Err(remote(url, key_file).into()),
+        Some(url) if url.contains("://") => return Ok(Some(Arc::new(remote(url, key_file)?))),
         Some(folder) => PathBuf::from(folder),
         None => match surroundings.cache_folder() {
             Some(folder) => folder,
@@ -54,12 +56,14 @@ pub fn resolve(
     }
 }
 
-fn remote(url: &str, key_file: Option<&Path>) -> CacheError {
-    let url = url.to_owned();
-    match key_file {
-        None => CacheError::Keyless { url },
-        Some(_) => CacheError::Place { url },
-    }
+/// Who can write there may be anybody: it takes a key that its users share.
+fn remote(url: &str, key_file: Option<&Path>) -> Result<Cache, CacheError> {
+    let Some(file) = key_file else {
+        return Err(CacheError::Keyless {
+            url: url.to_owned(),
+        });
+    };
+    Cache::in_storage(url, Key::read(file)?, &Access::of_process(None))
 }
 
 fn key(file: Option<&Path>, surroundings: &Surroundings) -> Result<Option<Key>, CacheError> {

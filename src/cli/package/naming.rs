@@ -75,7 +75,8 @@ fn placeholder(word: &str) -> Result<Piece, String> {
 }
 
 impl Naming {
-    fn of(&self, installer: &Installer<'_>) -> String {
+    /// An installer's name.
+    pub fn of(&self, installer: &Installer<'_>) -> String {
         let Some(pieces) = &self.0 else {
             return installer.builder.file_name(installer.identity);
         };

@@ -16,7 +16,7 @@ use crate::provenance::{bom, checksums, statement};
 pub struct ProvenanceArgs {
     /// Write SHA256SUMS beside the installers
     #[arg(long)]
-    checksums: bool,
+    pub(super) checksums: bool,
 
     /// Write a bill of materials beside each installer (CycloneDX 1.5: INSTALLER.cdx.json)
     #[arg(long)]
@@ -38,28 +38,38 @@ impl ProvenanceArgs {
         if !(self.checksums || self.sbom || self.statement) {
             return Ok(());
         }
-        let seconds = i64::try_from(epoch).unwrap_or_default();
-        let built = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut reports = Vec::new();
         for installer in installers {
             printer.note(format!("Reading {} back", installer.path.display()));
             let report = inspect::inspect(&installer.path)?;
-            if self.sbom {
-                let text = bom(&report, built)?;
-                write_atomic(&beside(&installer.path, ".cdx.json"), &text, 0o644)?;
-            }
-            if self.statement {
-                let text = statement(&report);
-                write_atomic(
-                    &beside(&installer.path, ".intoto.json"),
-                    text.as_bytes(),
-                    0o644,
-                )?;
-            }
+            self.write_beside(&installer.path, &report, epoch)?;
             reports.push(report);
         }
         if self.checksums {
             write_sums(installers, &reports)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one installer back, where that is wanted, and writes what is wanted beside it.
+    pub(super) fn of_one(self, installer: &Path, epoch: u64) -> Result<(), CliError> {
+        match self.sbom || self.statement {
+            true => self.write_beside(installer, &inspect::inspect(installer)?, epoch),
+            false => Ok(()),
+        }
+    }
+
+    fn write_beside(self, installer: &Path, report: &Report, epoch: u64) -> Result<(), CliError> {
+        let seconds = i64::try_from(epoch).unwrap_or_default();
+        let built = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        if self.sbom {
+            let text = bom(report, built)?;
+            write_atomic(&beside(installer, ".cdx.json"), &text, 0o644)?;
+        }
+        if self.statement {
+            let text = statement(report);
+            let path = beside(installer, ".intoto.json");
+            write_atomic(&path, text.as_bytes(), 0o644)?;
         }
         Ok(())
     }
@@ -68,7 +78,8 @@ impl ProvenanceArgs {
 fn write_sums(installers: &[Built], reports: &[Report]) -> Result<(), CliError> {
     let folder = installers.first().and_then(|built| built.path.parent());
     let folder = folder.unwrap_or(Path::new(""));
-    let text = checksums(reports);
+    let files = reports.iter().map(|report| &report.file);
+    let text = checksums(files.map(|file| (file.name.as_str(), file.sha256.as_str())));
     Ok(write_atomic(
         &folder.join("SHA256SUMS"),
         text.as_bytes(),

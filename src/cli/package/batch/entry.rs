@@ -21,7 +21,7 @@ use crate::cli::{CliError, Surroundings};
 use crate::fs;
 
 /// Flags of the run, by their names among the arguments: they go with `--manifest`.
-pub const OF_THE_RUN: [&str; 11] = [
+pub const OF_THE_RUN: [&str; 14] = [
     "manifest",
     "shard",
     "jobs",
@@ -31,15 +31,15 @@ pub const OF_THE_RUN: [&str; 11] = [
     "cache",
     "cache_key_file",
     "cache_size",
+    "checksums",
+    "sbom",
+    "statement",
     "verbose",
     "quiet",
 ];
 
 /// Flags that are for single runs.
-const NOT_IN_A_MANIFEST: [&str; 8] = [
-    "checksums",
-    "sbom",
-    "statement",
+const NOT_IN_A_MANIFEST: [&str; 5] = [
     "outfile",
     "disable_open_folder",
     "native_tooling",

@@ -12,13 +12,35 @@ use super::work::Made;
 use super::{Failure, Shard};
 use crate::cli::CliError;
 use crate::fs;
+use crate::provenance::checksums;
 
-/// The file's name; a share has one of its own, as all may write into one folder.
-pub fn file_name(shard: Option<Shard>) -> String {
-    match shard {
-        None => "packages.json".to_owned(),
-        Some(shard) => format!("packages-{}.json", shard.to_string().replace('/', "-of-")),
+/// Names of the files with what holds for all of a run's installers; a share has some of its
+/// own, as all may write into one folder.
+pub struct Names {
+    /// `packages.json`.
+    pub index: String,
+    /// `SHA256SUMS`.
+    pub sums: String,
+}
+
+impl Names {
+    /// Those of a share, or of a run without shares.
+    pub fn of(shard: Option<Shard>) -> Self {
+        let own = shard.map(|shard| format!("-{}", shard.to_string().replace('/', "-of-")));
+        let own = own.unwrap_or_default();
+        Self {
+            index: format!("packages{own}.json"),
+            sums: format!("SHA256SUMS{own}"),
+        }
     }
+}
+
+/// Writes the installers' checksums, with their names below the folder.
+pub fn write_sums(path: &Path, made: &[Made]) -> Result<(), CliError> {
+    let sums: Vec<String> = made.iter().map(|made| hex::encode(made.sha256)).collect();
+    let names = made.iter().map(|made| made.name.as_str());
+    let text = checksums(names.zip(sums.iter().map(String::as_str)));
+    fs::write_atomic(path, text.as_bytes(), 0o644).map_err(CliError::Place)
 }
 
 #[derive(Serialize)]

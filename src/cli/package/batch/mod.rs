@@ -30,6 +30,7 @@ use super::args::Args;
 use super::build::check_place;
 use super::caching;
 use super::options::{Place, read_file};
+use super::provenance::ProvenanceArgs;
 use super::summary;
 use crate::cache::Cache;
 use crate::cli::{CliError, Printer, Surroundings};
@@ -77,7 +78,7 @@ pub fn run(
     let compressor = Compressor::new(threads).map_err(BuildError::from)?;
     let compressor = compressor.with_cache(run.cache.clone());
     let progress = Progress::new(plan.units.len(), *printer);
-    let (made, mut failures) = work::work(&plan, &compressor, run.jobs, &progress);
+    let (made, mut failures) = work::work(&plan, &compressor, &run, &progress);
     progress.end();
     for note in run.cache.iter().flat_map(|cache| cache.notes()) {
         printer.note(note);
@@ -86,8 +87,11 @@ pub fn run(
     for made in &made {
         printer.result(made.path.display().to_string())?;
     }
-    let index = run.outdir.join(index::file_name(run.shard));
-    index::write(&index, &made, &failures)?;
+    let names = index::Names::of(run.shard);
+    index::write(&run.outdir.join(names.index), &made, &failures)?;
+    if args.provenance.checksums {
+        index::write_sums(&run.outdir.join(names.sums), &made)?;
+    }
     report(&made, &failures, printer)
 }
 
@@ -99,6 +103,7 @@ pub struct Run {
     state_dir: Option<PathBuf>,
     no_state: bool,
     cache: Option<Arc<Cache>>,
+    provenance: ProvenanceArgs,
 }
 
 impl Run {
@@ -111,6 +116,7 @@ impl Run {
             state_dir: args.updates.state_dir.clone(),
             no_state: args.updates.no_state,
             cache,
+            provenance: args.provenance,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::origin::{Access, Origins};
 use super::{Failure, Run, Shard};
 use crate::agent::component::Platform;
 use crate::agent::fetched::Fetched;
+use crate::agent::identity;
 use crate::cli::package::applicable::{Applied, applied};
 use crate::cli::package::build::{Job, identity_of};
 use crate::cli::package::naming::{self, Installer};
@@ -30,9 +31,11 @@ pub struct Selected {
 pub fn select(entries: Vec<Entry>, shard: Option<Shard>) -> Result<Vec<Selected>, ManifestError> {
     let mut number = 0;
     let mut selected = Vec::new();
+    let mut names = Names::default();
     for entry in entries {
         let all = installers(&entry.args);
         let all = all.map_err(|error| wrong(entry.line, format!("`{}`: {error}", entry.team)))?;
+        names.add(&entry, &all)?;
         let mut mine = Vec::new();
         for installer in all {
             if shard.is_none_or(|shard| shard.holds(number)) {
@@ -48,6 +51,47 @@ pub fn select(entries: Vec<Entry>, shard: Option<Shard>) -> Result<Vec<Selected>
         }
     }
     Ok(selected)
+}
+
+/// Names that teams chose themselves, whatever share they are in: no share sees the others'
+/// files. Versions are not known yet, and the same where programs come from the same place.
+#[derive(Default)]
+struct Names(BTreeMap<Name, String>);
+
+/// A name, and where its version comes from if it has one.
+type Name = (String, Option<(String, String)>);
+
+/// Stands for a version in a name.
+const VERSION: &str = "VERSION";
+
+impl Names {
+    fn add(&mut self, entry: &Entry, installers: &[(Format, Arch)]) -> Result<(), ManifestError> {
+        let args = &entry.args;
+        let Some(naming) = &args.output.outname else {
+            return Ok(());
+        };
+        for &(format, arch) in installers {
+            let of = |version: &str| {
+                naming.of(&Installer {
+                    format,
+                    builder: builder(format),
+                    identity: &identity(version, arch, None),
+                })
+            };
+            let name = of(VERSION);
+            let place = (
+                args.updates.update_url.clone(),
+                args.updates.orbit_channel.clone(),
+            );
+            let place = (name != of("")).then_some(place);
+            let who = format!("{} {}", entry.team, label(format, arch));
+            if let Some(other) = self.0.insert((name.clone(), place), who.clone()) {
+                let what = format!("two installers ({other} and {who}) would be called {name}");
+                return Err(wrong(entry.line, what));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A team whose flags make sense.

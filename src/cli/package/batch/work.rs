@@ -2,14 +2,13 @@
 //! all of its kind share; then the others, several at a time.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Failure;
 use super::plan::{Plan, Unit, label};
 use super::progress::Progress;
+use super::{Failure, Run};
 use crate::agent::fetched::Fetched;
 use crate::cli::package::build::{make, tree};
 use crate::cli::printer::text;
@@ -43,12 +42,13 @@ pub struct Made {
 pub fn work(
     plan: &Plan,
     compressor: &Compressor,
-    jobs: NonZeroUsize,
+    run: &Run,
     progress: &Progress,
 ) -> (Vec<Made>, Vec<Failure>) {
     let shop = Shop {
         plan,
         compressor,
+        run,
         progress,
         results: Mutex::new(Vec::new()),
     };
@@ -58,7 +58,7 @@ pub fn work(
     }
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..jobs.get().min(others.len()) {
+        for _ in 0..run.jobs.get().min(others.len()) {
             scope.spawn(|| {
                 while let Some(index) = others.get(next.fetch_add(1, Ordering::Relaxed)) {
                     shop.one(*index);
@@ -94,6 +94,7 @@ fn by_kind(plan: &Plan) -> (Vec<usize>, Vec<usize>) {
 struct Shop<'a> {
     plan: &'a Plan,
     compressor: &'a Compressor,
+    run: &'a Run,
     progress: &'a Progress,
     results: Mutex<Vec<(usize, Result<Made, Failure>)>>,
 }
@@ -131,6 +132,7 @@ impl Shop<'_> {
             std::fs::File::open(&unit.path).map_err(|e| fs::naming(e, "open", &unit.path))?;
         let sha256 =
             super::index::sha256_of(file).map_err(|e| fs::naming(e, "read", &unit.path))?;
+        self.run.provenance.of_one(&unit.path, options.epoch)?;
         Ok(Made {
             team: team.name.clone(),
             format: unit.format,
