@@ -57,18 +57,15 @@ impl Publication<'_> {
             }
             if !alone {
                 // What it says would not be right any more.
-                done = Journal::clear(self.place).and(done);
+                done = journal.clear(self.place).and(done);
             }
             return done;
         }
         done?;
-        for name in &journal.leftovers {
-            self.place.delete(name)?;
+        if !alone {
+            journal.clear(self.place)?;
         }
-        match alone {
-            true => Ok(()),
-            false => Journal::clear(self.place),
-        }
+        self.delete_leftovers(&journal, lease)
     }
 
     /// Does what a journal says, from wherever it was left. Writes hold if nobody wrote since
@@ -119,7 +116,7 @@ impl Publication<'_> {
             lease.renew()?;
             match self.place.copy(from, to) {
                 // Another publisher finished this, and took the source away.
-                Err(ObjectError::NotFound { .. }) => return Err(PublishError::Again),
+                Err(ObjectError::NotFound { .. }) => return Err(PublishError::SourceGone),
                 copied => copied?,
             }
             self.done.written.push(to.clone());

@@ -26,6 +26,8 @@ pub enum PublishError {
         place: String,
         /// The document that differs.
         document: String,
+        /// Whether ours was there before.
+        ours_before: bool,
     },
     /// The destination was put back.
     #[error(
@@ -62,6 +64,20 @@ pub enum PublishError {
         #[source]
         source: Rejected,
     },
+    /// A document that publishing does not leave behind: not even half of it.
+    #[error(
+        "{place} was changed from outside: its {document} is {found}, and its metadata name version {named}"
+    )]
+    Replaced {
+        /// The destination.
+        place: String,
+        /// The document.
+        document: String,
+        /// What is there: `version 3`, or `no metadata`.
+        found: String,
+        /// The version that belongs there.
+        named: u64,
+    },
     /// Half of a repository.
     #[error("{place} has no {document}, but other metadata")]
     Incomplete {
@@ -70,6 +86,9 @@ pub enum PublishError {
         /// What is missing.
         document: String,
     },
+    /// What was seen there is not there any more.
+    #[error("{0} held this repository before, and has no timestamp.json now")]
+    Gone(String),
     /// Nothing is there.
     #[error("there is no repository at {0}")]
     Nothing(String),
@@ -97,6 +116,9 @@ pub enum PublishError {
     /// Something was put right, and has to be read again.
     #[error("the destination changed too often")]
     Again,
+    /// What was to be copied is gone: another publisher finished first.
+    #[error("another publisher took away what was to be copied")]
+    SourceGone,
     /// Caches gave old copies for too long.
     #[error("the public address still gives an older {}", .0.join(", "))]
     Stale(Vec<String>),
@@ -107,7 +129,10 @@ pub enum PublishError {
 
 impl PublishError {
     pub(super) fn is_lost_race(&self) -> bool {
-        matches!(self, Self::Object(ObjectError::Lost { .. }) | Self::Again)
+        matches!(
+            self,
+            Self::Object(ObjectError::Lost { .. }) | Self::Again | Self::SourceGone
+        )
     }
 }
 
@@ -117,10 +142,18 @@ impl Hint for PublishError {
             Self::Object(error) => error.hint(),
             Self::Repository(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::Foreign { .. } => Some("publish to a prefix of its own".into()),
-            Self::RolledBack { .. } | Self::Forked { .. } | Self::Invalid { .. } | Self::Incomplete { .. } => Some(
-                "look who can write there; `fleetpack updates publish --repair` puts this copy in its place".into(),
-            ),
+            Self::Foreign {
+                ours_before: false, ..
+            } => Some("publish to a prefix of its own".into()),
+            Self::Foreign { place, .. }
+            | Self::RolledBack { place, .. }
+            | Self::Forked { place, .. }
+            | Self::Invalid { place, .. }
+            | Self::Replaced { place, .. }
+            | Self::Gone(place)
+            | Self::Incomplete { place, .. } => Some(format!(
+                "look who can write there; `fleetpack updates publish {place} --repair`, on a host that has the files, puts its copy in the place of all that"
+            )),
             Self::Conflict(_) => Some("--prefer local, or --prefer remote".into()),
             Self::NoFile(_) => Some("fleetpack updates pull".into()),
             Self::Unpublished(place) => Some(format!("fleetpack updates publish {place}")),

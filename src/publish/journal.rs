@@ -32,6 +32,8 @@ pub(super) struct Lease<'a> {
     time: Duration,
     version: Version,
     until: u64,
+    /// It ran out in somebody's hands, who may still be alive.
+    pub took_over: bool,
 }
 
 fn lock_name() -> String {
@@ -63,6 +65,7 @@ impl<'a> Lease<'a> {
             time,
             version: Version::default(),
             until: 0,
+            took_over: false,
         };
         let mut told = false;
         loop {
@@ -73,6 +76,7 @@ impl<'a> Lease<'a> {
             // A clock that is wrong by a day shall not lock anybody out.
             let wait = until.saturating_sub(now()).min(86_400_000);
             if wait == 0 {
+                lease.took_over = there.is_some();
                 match lease.write(Condition::since(there.as_ref().map(|(_, v)| v))) {
                     Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
                     done => return done.map(|()| lease),
@@ -157,9 +161,12 @@ impl Journal {
         Ok(there.map(|(bytes, _)| serde_json::from_slice(&bytes).unwrap_or_default()))
     }
 
-    /// Takes it away.
-    pub fn clear(place: &dyn Objects) -> Result<(), PublishError> {
-        Ok(place.delete(&journal_name())?)
+    /// Takes it away, if it is still this one.
+    pub fn clear(&self, place: &dyn Objects) -> Result<(), PublishError> {
+        match place.get(&journal_name(), JOURNAL_LIMIT)? {
+            Some((bytes, _)) if bytes == to_json(self)? => Ok(place.delete(&journal_name())?),
+            _ => Ok(()),
+        }
     }
 
     fn document(&self, role: Role) -> &[u8] {
@@ -216,13 +223,37 @@ impl Publication<'_> {
                 })
             }
         });
+        let mut done = Ok(());
         if stands {
             (self.tell)("finishing what another publisher began");
-            self.carry_out(&journal, None, lease)?;
+            done = self.carry_out(&journal, None, lease);
+            if matches!(done, Err(PublishError::SourceGone)) {
+                // It cannot be finished by anybody; what it copied so far is looked at again.
+                let targets = journal.copies.iter().map(|(_, to)| to.clone());
+                self.suspects.extend(targets);
+                done = Err(PublishError::Again);
+            }
+            if matches!(&done, Err(error) if !matches!(error, PublishError::Again)) {
+                return done;
+            }
         }
-        for name in &journal.leftovers {
-            self.place.delete(name)?;
+        self.place.delete(&journal_name())?;
+        self.delete_leftovers(&journal, lease)?;
+        done
+    }
+
+    /// Deletes what a journal's copies were made from. After the journal itself: with it, but
+    /// without them, nobody could finish. Where somebody's lock ran out they stay until
+    /// pruning, for that one may have to put contents back.
+    pub(super) fn delete_leftovers(
+        &self,
+        journal: &Journal,
+        lease: &Lease<'_>,
+    ) -> Result<(), PublishError> {
+        if lease.took_over {
+            return Ok(());
         }
-        Journal::clear(self.place)
+        let mut names = journal.leftovers.iter();
+        names.try_for_each(|name| Ok(self.place.delete(name)?))
     }
 }

@@ -6,7 +6,8 @@
 //! back (`commit`). Every write of metadata holds only if nobody else wrote since it was read
 //! (`remote`); a lost race begins again. Locks advise, conditions fence. What this copy saw at
 //! a destination is remembered beside the keys (`known`), so that a destination that was put
-//! back to an older state is refused. `plan` says what differs, `public` looks through the
+//! back to an older state is refused. `plan` says what differs, `restore` mends what a lost
+//! race left, `unnamed` deletes what agents ask for no more, `public` looks through the
 //! address that agents use, [`serve`] is a small web server, [`page`] a status page.
 
 mod commit;
@@ -19,18 +20,21 @@ mod plan;
 mod public;
 mod pull;
 mod remote;
+mod restore;
 pub mod serve;
+mod unnamed;
 
 pub use error::PublishError;
 pub use known::Known;
 pub use merge::Prefer;
 pub use public::{Checked, check as check_public};
 pub use pull::{Pulled, first, pull};
+pub use unnamed::prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp as Instant;
+use jiff::{SignedDuration, Timestamp as Instant};
 
 use crate::agent::inventory::Inventory;
 use crate::store::object::{Headers, Objects};
@@ -172,7 +176,12 @@ impl Publication<'_> {
     ) -> Result<(), PublishError> {
         self.finish_other(lease)?;
         let remote = self.read()?;
+        for stray in &remote.strays {
+            (self.tell)(&format!("deleting {stray}, which no key of ours signed"));
+            self.place.delete(stray)?;
+        }
         self.heal(&remote)?;
+        self.restore(&remote)?;
         self.unite(&remote, signing)?;
         let plan = Plan::of(self.repository, self.place, &remote, &self.suspects)?;
         self.send(&plan, lease)?;
@@ -180,7 +189,7 @@ impl Publication<'_> {
         self.commit(&plan, &remote, lease)?;
         self.known.save(self.place, self.repository.trusted())?;
         self.put_page(signing.now)?;
-        self.delete(signing.now)
+        self.delete(Instant::now(), false)
     }
 
     // Documents that the published timestamp does not name, where the right ones are at hand.
@@ -261,10 +270,7 @@ impl Publication<'_> {
         let journal = plan.journal(self.repository, &remote)?;
         self.done.written = plan.names(&journal, &remote);
         self.done.sent = plan.bytes_to_send();
-        if let Some(grace) = self.options.delete {
-            self.done.deleted = plan::unnamed(self.repository, self.place, grace, Instant::now())?;
-        }
-        Ok(())
+        self.delete(Instant::now(), true)
     }
 
     // When the destination's files were written.
@@ -299,14 +305,16 @@ impl Publication<'_> {
         Ok(())
     }
 
-    fn delete(&mut self, now: Instant) -> Result<(), PublishError> {
+    fn delete(&mut self, now: Instant, dry_run: bool) -> Result<(), PublishError> {
         let Some(grace) = self.options.delete else {
             return Ok(());
         };
-        for name in plan::unnamed(self.repository, self.place, grace, now)? {
-            self.place.delete(&name)?;
-            self.done.deleted.push(name);
-        }
+        let limit = SignedDuration::try_from(grace)
+            .and_then(|grace| now.checked_sub(grace))
+            .unwrap_or(Instant::MIN);
+        let pruned = unnamed::prune(self.repository, self.place, limit, dry_run)?;
+        let names = pruned.removed.into_iter().map(|leftover| leftover.file);
+        self.done.deleted.extend(names);
         Ok(())
     }
 }

@@ -7,12 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
-
-use jiff::Timestamp as Instant;
 
 use super::journal::{Journal, Lease};
 use super::remote::{Remote, Standing};
+use super::restore::has;
 use super::{OWN, Publication, PublishError, headers};
 use crate::store::object::{Listed, Objects};
 use crate::tuf::client::target_paths;
@@ -40,9 +38,10 @@ pub(super) struct Plan {
     contents: Vec<Content>,
 }
 
-type Paths<'a> = BTreeMap<String, (&'a String, &'a TargetFile)>;
+pub(super) type Paths<'a> = BTreeMap<String, (&'a String, &'a TargetFile)>;
 
-fn paths(targets: &Targets, consistent: bool) -> Paths<'_> {
+/// The names below a destination that targets have.
+pub(super) fn paths(targets: &Targets, consistent: bool) -> Paths<'_> {
     let mut all = BTreeMap::new();
     for (name, file) in &targets.targets {
         for path in target_paths(name, file, consistent) {
@@ -52,7 +51,8 @@ fn paths(targets: &Targets, consistent: bool) -> Paths<'_> {
     all
 }
 
-fn content_key(file: &TargetFile) -> String {
+/// What tells contents apart.
+pub(super) fn content_key(file: &TargetFile) -> String {
     file.hashes.known().last().unwrap_or_default().to_owned()
 }
 
@@ -101,9 +101,17 @@ impl Plan {
                 there.hashes == file.hashes && there.length == file.length
             })
         };
+        // Nothing says what lies there, and it may not be here: it is read.
+        let unproven = matches!(remote.standing, Standing::Discounted) && theirs.is_empty();
+        let mut proven: BTreeMap<String, String> = BTreeMap::new();
         let mut contents: BTreeMap<String, Content> = BTreeMap::new();
         for (path, (name, file)) in &wanted {
             if same(path, file) && lies(path, file) {
+                continue;
+            }
+            let own = repository.layout().repository().join(path);
+            if unproven && !own.is_file() && lies(path, file) && has(place, path, file)? {
+                proven.insert(content_key(file), path.clone());
                 continue;
             }
             let content = contents
@@ -115,7 +123,6 @@ impl Plan {
                     known: Vec::new(),
                     fresh: Vec::new(),
                 });
-            let own = repository.layout().repository().join(path);
             if content.file.is_none() && own.is_file() {
                 content.file = Some(own);
             }
@@ -135,6 +142,11 @@ impl Plan {
             };
             if content.there.is_none() && lies(path, file) {
                 content.there = Some(path.clone());
+            }
+        }
+        for (key, path) in proven {
+            if let Some(content) = contents.get_mut(&key) {
+                content.there.get_or_insert(path);
             }
         }
         Self::complete(contents)
@@ -355,37 +367,4 @@ fn send(
         written.push(to.clone());
     }
     Ok((written, sent, copied))
-}
-
-/// What lies at the destination below `targets/` or among our own objects, is named by no
-/// metadata, and is older than `grace`.
-pub(super) fn unnamed(
-    repository: &Repository,
-    place: &dyn Objects,
-    grace: Duration,
-    now: Instant,
-) -> Result<Vec<String>, PublishError> {
-    let ours = repository.trusted();
-    let wanted = paths(
-        &ours.targets().signed,
-        ours.root().signed.consistent_snapshot,
-    );
-    let now = SystemTime::from(now);
-    let old = |listed: &Listed| {
-        let age = now.duration_since(listed.modified).unwrap_or_default();
-        age >= grace
-    };
-    let mut names = Vec::new();
-    for listed in place.list("targets")? {
-        if !wanted.contains_key(&listed.name) && old(&listed) {
-            names.push(listed.name);
-        }
-    }
-    for listed in place.list(&format!("{OWN}/blobs"))? {
-        if old(&listed) {
-            names.push(listed.name);
-        }
-    }
-    names.sort();
-    Ok(names)
 }

@@ -2,8 +2,9 @@
 //!
 //! The root chain goes on from ours: a destination whose chain differs in any link belongs to
 //! somebody else. Documents that the timestamp there names are wanted; where half a
-//! publication replaced one, the right one is looked for among what this copy and its memory
-//! have. Signatures by keys that our root revokes do not count.
+//! publication left a newer one, the right one is looked for among what this copy and its
+//! memory have. An older one, or none, was put there by somebody, and nothing is signed over
+//! it. Signatures by keys that our root revokes do not count.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,9 @@ use super::PublishError;
 use super::known::{Documents, Known};
 use crate::store::object::{Condition, Objects, Version};
 use crate::tuf::client::{ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT};
-use crate::tuf::metadata::{Role, Root, Signed};
+use crate::tuf::metadata::{Metadata, Role, Root, Signed, Snapshot, Targets, Timestamp};
 use crate::tuf::repository::Repository;
-use crate::tuf::trusted::{Expiry, Rejected, Roots, Trusted};
+use crate::tuf::trusted::{Expiry, Rejected, Roots, Trusted, valid_signatures};
 
 /// What the metadata there are worth.
 pub(super) enum Standing {
@@ -37,6 +38,8 @@ pub(super) struct Remote {
     pub files: BTreeMap<String, (Vec<u8>, Version)>,
     /// Documents that have to be put back.
     pub healing: Vec<(Role, Vec<u8>)>,
+    /// Roots that lead nowhere, to be deleted.
+    pub strays: Vec<String>,
 }
 
 struct Reader<'a> {
@@ -55,8 +58,8 @@ impl Reader<'_> {
 }
 
 impl Remote {
-    /// Reads the destination. `repair` lets what is not valid count for nothing; `candidates`
-    /// are documents that may have been there.
+    /// Reads the destination. `repair` lets count for nothing what is not valid or not the
+    /// newest that was seen there; `candidates` are documents that may have been there.
     pub fn read(
         place: &dyn Objects,
         repository: &Repository,
@@ -72,16 +75,21 @@ impl Remote {
         let timestamp = reader.get("timestamp.json", TIMESTAMP_LIMIT)?;
         reader.get("snapshot.json", SNAPSHOT_LIMIT)?;
         reader.get("targets.json", TARGETS_LIMIT)?;
-        let (newer_roots, root_version) = read_roots(&mut reader, repository)?;
+        let known = known.documents(place)?;
+        let found = read_roots(&mut reader, repository, known.is_some(), repair)?;
         let mut remote = Self {
             standing: Standing::Empty,
-            newer_roots,
-            root_version,
+            newer_roots: found.newer,
+            root_version: found.version,
             files: reader.files,
             healing: Vec::new(),
+            strays: found.strays,
         };
+        if let (Some(known), false) = (&known, repair) {
+            check_still_there(place, known, timestamp.is_some(), remote.root_version)?;
+        }
         if timestamp.is_none() {
-            return match remote.files.is_empty() || repair || root_version > 0 {
+            return match remote.files.is_empty() || repair || remote.root_version > 0 {
                 true => Ok(remote),
                 false => Err(PublishError::Incomplete {
                     place: place.describe(),
@@ -89,15 +97,21 @@ impl Remote {
                 }),
             };
         }
-        let known = known.documents(place)?;
+        if found.foreign {
+            remote.standing = Standing::Discounted;
+            return Ok(remote);
+        }
         let judged = remote.judge(repository, known.as_ref(), candidates);
         match judged {
-            Ok(Some(trusted)) => {
-                let back = check_rolled_back(place, known.as_ref(), &trusted);
-                if let (Err(error), false) = (back, repair) {
-                    return Err(error);
-                }
-                remote.standing = Standing::Verified(Box::new(trusted));
+            Ok(Some((trusted, chosen))) => {
+                let whole = check_rolled_back(place, known.as_ref(), &trusted)
+                    .and_then(|()| remote.find_healing(place, &trusted, chosen));
+                remote.standing = match whole {
+                    Ok(()) => Standing::Verified(Box::new(trusted)),
+                    // What this copy remembers is put in its place, never united with it.
+                    Err(_) if repair => Standing::Discounted,
+                    Err(error) => return Err(error),
+                };
             }
             Ok(None) => remote.standing = Standing::Discounted,
             Err(_) if repair => remote.standing = Standing::Discounted,
@@ -129,12 +143,49 @@ impl Remote {
             .is_some_and(|(there, _)| there == bytes)
     }
 
+    // A publication that was broken off, or lost a race, leaves documents that are newer than
+    // the ones that the timestamp leads to. Older ones, or none, somebody put there.
+    fn find_healing(
+        &mut self,
+        place: &dyn Objects,
+        trusted: &Trusted,
+        chosen: Chosen,
+    ) -> Result<(), PublishError> {
+        for (role, bytes) in chosen {
+            let document = role.file();
+            let Some((there, _)) = self.files.get(&document) else {
+                return Err(PublishError::Incomplete {
+                    place: place.describe(),
+                    document,
+                });
+            };
+            if *there == bytes {
+                continue;
+            }
+            let named = trusted.version(role);
+            let found = signed_version(role, there, &trusted.root().signed);
+            if found.is_none_or(|found| found <= named) {
+                return Err(PublishError::Replaced {
+                    place: place.describe(),
+                    document,
+                    found: found.map_or_else(
+                        || "not signed by its keys".to_owned(),
+                        |version| format!("version {version}"),
+                    ),
+                    named,
+                });
+            }
+            self.healing.push((role, bytes));
+        }
+        Ok(())
+    }
+
     fn judge(
         &mut self,
         repository: &Repository,
         known: Option<&Documents>,
         candidates: Vec<(Role, Vec<u8>)>,
-    ) -> Result<Option<Trusted>, Rejected> {
+    ) -> Result<Option<(Trusted, Chosen)>, Rejected> {
         let ours = repository.trusted();
         let roots = || -> Result<Roots, Rejected> {
             let mut roots = Roots::anchor(ours.root().bytes(), Expiry::Ignored)?;
@@ -156,13 +207,7 @@ impl Remote {
             options.insert(role, bytes);
         }
         match follow(roots()?, &options) {
-            Ok((trusted, chosen)) => {
-                self.healing = chosen
-                    .into_iter()
-                    .filter(|(role, bytes)| !self.holds(&role.file(), bytes))
-                    .collect();
-                Ok(Some(trusted))
-            }
+            Ok(found) => Ok(Some(found)),
             // Valid for the root that is there, which ours replaces: by keys that are revoked,
             // or by old keys together with new ones that are not used yet.
             Err(_) if self.root_version < ours.root().version() => Ok(None),
@@ -171,7 +216,25 @@ impl Remote {
     }
 }
 
+/// The documents that belong together.
 type Chosen = Vec<(Role, Vec<u8>)>;
+
+/// Version of a document of `role` that carries its signatures.
+fn signed_version(role: Role, bytes: &[u8], root: &Root) -> Option<u64> {
+    fn version<T: Metadata>(bytes: &[u8], root: &Root) -> Option<u64> {
+        let document = Signed::<T>::parse(bytes).ok()?;
+        let keys = root.role(T::ROLE)?;
+        let (text, signatures) = (document.canonical(), document.signatures());
+        let valid = valid_signatures(&root.keys, &keys.keyids, text, signatures);
+        (valid >= keys.threshold).then(|| document.version())
+    }
+    match role {
+        Role::Root => version::<Root>(bytes, root),
+        Role::Targets => version::<Targets>(bytes, root),
+        Role::Snapshot => version::<Snapshot>(bytes, root),
+        Role::Timestamp => version::<Timestamp>(bytes, root),
+    }
+}
 
 // The documents that belong together, out of all that may.
 fn follow(
@@ -215,65 +278,115 @@ fn choose(
     first.map_or(Ok(()), Err)
 }
 
-// The roots there that are newer than ours, and the newest one's version.
+/// The chain of roots at a destination.
+#[derive(Default)]
+struct FoundRoots {
+    /// Newer than ours.
+    newer: Vec<Vec<u8>>,
+    /// The newest one's version; 0 when there is none, or none of ours.
+    version: u64,
+    /// They are somebody else's, and are to be written over.
+    foreign: bool,
+    /// What follows the newest, and cannot.
+    strays: Vec<String>,
+}
+
+// Somebody else's roots are written over where ours were before and a person asks for it.
 fn read_roots(
     reader: &mut Reader<'_>,
     repository: &Repository,
-) -> Result<(Vec<Vec<u8>>, u64), PublishError> {
+    ours_before: bool,
+    repair: bool,
+) -> Result<FoundRoots, PublishError> {
     let ours = repository.trusted().root();
     let place = reader.place.describe();
-    let foreign = |document: String| PublishError::Foreign {
-        place: place.clone(),
-        document,
+    let foreign = |document: String| match ours_before && repair {
+        true => Ok(FoundRoots {
+            foreign: true,
+            ..FoundRoots::default()
+        }),
+        false => Err(PublishError::Foreign {
+            place: place.clone(),
+            document,
+            ours_before,
+        }),
     };
     let plain = reader.get("root.json", ROOT_LIMIT)?;
     let numbered = Role::Root.versioned_file(ours.version());
     let Some(same) = reader.get(&numbered, ROOT_LIMIT)? else {
-        return older_root(reader, repository, plain);
+        return match older_root(reader, repository, plain)? {
+            Some(version) => Ok(FoundRoots {
+                version,
+                ..FoundRoots::default()
+            }),
+            None => foreign(Role::Root.file()),
+        };
     };
     if same != ours.bytes() {
-        return Err(foreign(numbered));
+        return foreign(numbered);
     }
     let invalid = |source| PublishError::Invalid {
         place: place.clone(),
         source,
     };
     let mut roots = Roots::anchor(ours.bytes(), Expiry::Ignored).map_err(invalid)?;
-    let mut newer = Vec::new();
+    let mut found = FoundRoots::default();
     loop {
         let file = roots.next_file();
         let Some(bytes) = reader.get(&file, ROOT_LIMIT)? else {
             break;
         };
-        roots.accept(&bytes).map_err(|_| foreign(file))?;
-        newer.push(bytes);
+        if roots.accept(&bytes).is_err() {
+            // Agents stop at it (TUF 5.3.4), whatever else is there.
+            foreign(file.clone())?;
+            found.strays.push(file);
+            break;
+        }
+        found.newer.push(bytes);
     }
-    Ok((newer, roots.root().version()))
+    found.version = roots.root().version();
+    Ok(found)
 }
 
-// The destination does not have our newest root: it has an older one of ours, or none.
+// The destination does not have our newest root: the version of an older one of ours, 0 when
+// it has none; nothing when it is not ours.
 fn older_root(
     reader: &mut Reader<'_>,
     repository: &Repository,
     plain: Option<Vec<u8>>,
-) -> Result<(Vec<Vec<u8>>, u64), PublishError> {
+) -> Result<Option<u64>, PublishError> {
     let Some(plain) = plain else {
-        return Ok((Vec::new(), 0));
+        return Ok(Some(0));
     };
     let version = Signed::<Root>::parse(&plain).map_or(0, |root| root.version());
     let file = Role::Root.versioned_file(version);
     let own = repository.layout().repository().join(&file);
     let own = crate::fs::read_limited(&own, ROOT_LIMIT)
         .map_err(|error| PublishError::Make("the root chain", error.into()))?;
-    match own == Some(plain) {
-        true => {
-            reader.get(&file, ROOT_LIMIT)?;
-            Ok((Vec::new(), version))
-        }
-        false => Err(PublishError::Foreign {
-            place: reader.place.describe(),
-            document: "root.json".to_owned(),
+    if own != Some(plain) {
+        return Ok(None);
+    }
+    reader.get(&file, ROOT_LIMIT)?;
+    Ok(Some(version))
+}
+
+// What was seen at a destination does not go away by any publication.
+fn check_still_there(
+    place: &dyn Objects,
+    known: &Documents,
+    has_timestamp: bool,
+    root_version: u64,
+) -> Result<(), PublishError> {
+    let seen = known.version(Role::Root);
+    match (has_timestamp, root_version < seen) {
+        (false, _) => Err(PublishError::Gone(place.describe())),
+        (true, true) => Err(PublishError::RolledBack {
+            place: place.describe(),
+            role: Role::Root,
+            found: root_version,
+            seen,
         }),
+        (true, false) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Publishing to object storage and folders, judged by other people's services and clients.
 
+mod attacker;
 mod basics;
 mod clients;
 mod copies;
@@ -20,6 +21,7 @@ use crate::updates::{PASSPHRASES, elf, init, updates};
 pub fn trials() -> Vec<Trial> {
     [
         stores::trials(),
+        attacker::trials(),
         basics::trials(),
         copies::trials(),
         elsewhere::trials(),

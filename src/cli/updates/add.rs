@@ -33,6 +33,13 @@ pub struct Args {
     pub change: Change,
 }
 
+impl Args {
+    /// Whether contents are read that are published already.
+    pub fn rehashes(&self) -> bool {
+        self.rehash
+    }
+}
+
 /// What was done.
 #[derive(Debug, Serialize)]
 struct Report {

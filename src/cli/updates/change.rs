@@ -1,6 +1,6 @@
 //! What all changes of targets share on the command line.
 
-use super::{CliError, Elsewhere, Passphrases, Place, Printer, Surroundings};
+use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::tuf::repository::{Copies, Repository, Signing, Validities};
 use crate::tuf::time::Validity;
 
@@ -8,10 +8,7 @@ use crate::tuf::time::Validity;
 #[derive(Debug, clap::Args)]
 pub struct Change {
     #[command(flatten)]
-    pub place: Place,
-
-    #[command(flatten)]
-    pub elsewhere: Elsewhere,
+    pub(super) place: Place,
 
     /// How long the targets metadata are valid
     #[arg(long, value_name = "TIME", default_value = "3y")]

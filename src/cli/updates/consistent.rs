@@ -16,7 +16,7 @@ pub struct Args {
     switch: Switch,
 
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     #[command(flatten)]
     linking: Linking,

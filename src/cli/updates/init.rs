@@ -8,7 +8,7 @@ use crate::tuf::repository::{self, Rotated, Signing};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     /// Take the role's key from a token, in place of a new key file (ROLE=pkcs11:…)
     #[arg(long, value_name = "ROLE=URI")]

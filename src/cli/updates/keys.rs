@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::expires::Expires;
-use super::{CliError, NewPassphrases, Passphrases, Place, Printer, Surroundings, outcome};
+use super::{
+    At, CliError, NewPassphrases, Passphrases, Place, Printer, Reach, Surroundings, outcome,
+};
 use crate::tuf::key::Key;
 use crate::tuf::keystore::Keystore;
 use crate::tuf::metadata::Role;
@@ -103,7 +105,7 @@ struct Threshold {
 
     /// How many of its keys must sign
     #[arg(value_name = "N")]
-    keys: u64,
+    count: u64,
 
     #[command(flatten)]
     change: Change,
@@ -121,6 +123,19 @@ struct Passphrase {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// Where the repository is, and what is needed of it.
+    pub(super) fn place(&mut self) -> (&mut At, Reach) {
+        match &mut self.command {
+            Command::List(args) => (args.place.at(), Reach::Read),
+            Command::Add(args) => (args.change.place.at(), Reach::Metadata),
+            Command::Revoke(args) => (args.change.place.at(), Reach::Metadata),
+            Command::Threshold(args) => (args.change.place.at(), Reach::Metadata),
+            Command::Passphrase(args) => (args.place.at(), Reach::Keys),
+        }
+    }
 }
 
 /// Lists or changes keys.
@@ -146,7 +161,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Command::Threshold(args) => {
             let edit = KeyEdit::Threshold {
                 role: args.role,
-                keys: args.keys,
+                keys: args.count,
             };
             change(edit, &[], args.change, surroundings, printer)
         }

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::{CliError, Place, Printer};
+use super::{At, CliError, Place, Printer};
 use crate::cli::error::with_causes;
 use crate::cli::package::anchor;
 use crate::hint::Hint;
 use crate::store::{self, HttpOptions};
 use crate::tuf::client::{Client, Options};
-use crate::tuf::metadata::TargetFile;
-use crate::tuf::repository::{self, Layout};
+use crate::tuf::metadata::{Role, TargetFile};
+use crate::tuf::repository::{self, Layout, Memory};
 use crate::tuf::survey::{self, Finding};
 use crate::tuf::trusted::Expiry;
 
@@ -21,7 +21,7 @@ pub struct Look {
     url: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     /// Root metadata to begin with (JSON, or @FILE)
     #[arg(long, value_name = "ROOTS")]
@@ -54,7 +54,11 @@ pub struct Said {
 
 impl Look {
     /// Refreshes from an anchor that does not come from the place itself.
-    pub fn refresh(self, expiry: Expiry, printer: &Printer) -> Result<Looked, CliError> {
+    pub fn refresh(mut self, expiry: Expiry, printer: &Printer) -> Result<Looked, CliError> {
+        let at = self.place.at();
+        if let (None, Some(url)) = (&self.url, at.url().map(str::to_owned)) {
+            return elsewhere(at.clone(), url, self.update_roots.as_deref(), expiry);
+        }
         let (place, anchor, layout) = match (self.url, self.update_roots) {
             (Some(url), roots) => {
                 let anchor = anchor::of(roots.as_deref(), &url)?;
@@ -92,6 +96,29 @@ impl Look {
             layout,
         })
     }
+}
+
+// What is published at a URL may be older than what this key holder signed or saw.
+fn elsewhere(at: At, url: String, roots: Option<&str>, expiry: Expiry) -> Result<Looked, CliError> {
+    let (store, anchor, memory) = match roots {
+        None => at.look(&url)?,
+        Some(roots) => {
+            let anchor = anchor::of(Some(roots), &url)?;
+            let cloud = super::remote::objects(&url, at.endpoint.as_deref())?;
+            (cloud as Box<dyn store::Store>, anchor, Memory::default())
+        }
+    };
+    let mut client = Client::new(store, anchor, None, Options::default());
+    let trusted = client.refresh_with(expiry)?;
+    for role in Role::ALL {
+        memory.check(role, trusted.version(role), trusted.bytes(role))?;
+    }
+    Ok(Looked {
+        targets: client.all_targets()?,
+        place: url,
+        client,
+        layout: None,
+    })
 }
 
 impl Looked {

@@ -44,7 +44,7 @@ pub struct Args {
     linking: Linking,
 
     #[command(flatten)]
-    change: Change,
+    pub(super) change: Change,
 }
 
 /// What was done.

@@ -93,23 +93,97 @@ enum Command {
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let mut command = args.command;
-    let remote = match command.place() {
-        Some((place, elsewhere)) => place.enter(elsewhere, surroundings, printer)?,
-        None => None,
+    let (at, reach) = command.place();
+    let Some(url) = at.url().map(str::to_owned) else {
+        return run_here(command, surroundings, printer);
     };
+    let remote = match reach {
+        Reach::Folder(hint) => {
+            return Err(CliError::usage(
+                format!("--path {url} is no folder, which this command needs"),
+                hint.replace("URL", &url),
+            ));
+        }
+        // It reads the URL itself.
+        Reach::Itself => None,
+        Reach::Keys => {
+            at.use_working_copy(&url)?;
+            None
+        }
+        Reach::Waiting => {
+            at.use_working_copy(&url)?;
+            at.check_working_copy(&url)?;
+            None
+        }
+        Reach::New => Some(at.begin(&url)?),
+        Reach::Metadata | Reach::Read => Some(at.enter(false, surroundings, printer)?),
+        Reach::Files => Some(at.enter(true, surroundings, printer)?),
+    };
+    if let (Command::Prune(args), Some(remote)) = (&command, &remote) {
+        return prune::run_elsewhere(args, remote, surroundings, printer);
+    }
     run_here(command, surroundings, printer)?;
-    remote.map_or(Ok(()), |remote| remote.leave(surroundings, printer))
+    match remote.filter(|_| reach != Reach::Read) {
+        Some(remote) => remote.leave(surroundings, printer),
+        None => Ok(()),
+    }
+}
+
+/// What a command needs of a repository whose `--path` is a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// It makes no sense there; the way out.
+    Folder(&'static str),
+    /// Reading, by the command itself.
+    Itself,
+    /// Nothing but what lies beside the keys.
+    Keys,
+    /// The edit that waits beside the keys.
+    Waiting,
+    /// A new one.
+    New,
+    /// Metadata, to read them.
+    Read,
+    /// Metadata, to change them.
+    Metadata,
+    /// Metadata and every target's file.
+    Files,
 }
 
 impl Command {
-    /// The repository of those commands that can change one that is not here.
-    fn place(&mut self) -> Option<(&mut Place, &Elsewhere)> {
+    /// Where the repository is, and what is needed of it when it is elsewhere.
+    fn place(&mut self) -> (&mut At, Reach) {
+        const PULL: &str = "fleetpack updates pull URL --path DIR, then give DIR as --path";
         match self {
-            Self::Add(args) => Some((&mut args.change.place, &args.change.elsewhere)),
-            Self::Promote(args) => Some((&mut args.change.place, &args.change.elsewhere)),
-            Self::Remove(args) => Some((&mut args.change.place, &args.change.elsewhere)),
-            Self::Timestamp(args) => Some((&mut args.place, &args.elsewhere)),
-            _ => None,
+            Self::Add(args) => {
+                let reach = match args.rehashes() {
+                    true => Reach::Files,
+                    false => Reach::Metadata,
+                };
+                (args.change.place.at(), reach)
+            }
+            Self::Promote(args) => (args.change.place.at(), Reach::Metadata),
+            Self::Remove(args) => (args.change.place.at(), Reach::Metadata),
+            Self::Mirror(args) => (args.change.place.at(), Reach::Metadata),
+            Self::Timestamp(args) => (args.place.at(), Reach::Metadata),
+            Self::Prune(args) => (args.place.at(), Reach::Metadata),
+            Self::Rotate(args) => (args.at(), Reach::Metadata),
+            Self::Attach(args) => (args.place.at(), Reach::Metadata),
+            Self::ConsistentSnapshot(args) => (args.place.at(), Reach::Files),
+            Self::Keys(args) => args.place(),
+            Self::Init(args) => (args.place.at(), Reach::New),
+            Self::Status(args) => (args.look.place.at(), Reach::Itself),
+            Self::Verify(args) => (args.look.place.at(), Reach::Itself),
+            Self::Roots(args) => (args.place.at(), Reach::Read),
+            Self::Pending(args) => (args.place(), Reach::Waiting),
+            Self::Payload(args) => (args.place.at(), Reach::Waiting),
+            Self::Sign(args) => (args.place.at(), Reach::Keys),
+            Self::Publish(args) => (args.place.at(), Reach::Folder(PULL)),
+            Self::Serve(args) => (args.place.at(), Reach::Folder(PULL)),
+            Self::Pull(args) => (
+                args.place.at(),
+                Reach::Folder("--path DIR, a folder to take it over into"),
+            ),
         }
     }
 }
@@ -143,18 +217,37 @@ fn run_here(
     }
 }
 
-/// Where the repository is.
+/// Where the repository is, and its keys.
 #[derive(Clone, Debug, clap::Args)]
 struct Place {
-    /// Folder that holds `repository/`, `keys/` and `staged/`; add, timestamp, promote and
-    /// remove take s3://BUCKET/PREFIX, gs://… and az://… as well, with --keys
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[command(flatten)]
+    at: At,
+
+    /// Folder with the key files [default: keys/ below --path]
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+}
+
+/// Where the repository is.
+#[derive(Clone, Debug, clap::Args)]
+struct At {
+    /// Folder that holds `repository/`, `keys/` and `staged/`; or a published repository,
+    /// s3://BUCKET/PREFIX, gs://… or az://…, with --keys
+    #[arg(long, value_name = "DIR|URL", default_value = ".")]
     path: PathBuf,
 
     /// File that remembers what was signed and seen, for a `keys/` that cannot be written
     /// [default: state.json beside the keys]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+
+    /// Address of an S3-compatible service, for s3:// URLs
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+
+    /// Trust the root of a URL that nothing here knows yet
+    #[arg(long)]
+    trust_current: bool,
 
     /// Key files in another folder.
     #[arg(skip)]
@@ -165,19 +258,24 @@ struct Place {
     sparse: bool,
 }
 
-/// For a repository that is not here.
-#[derive(Clone, Debug, clap::Args)]
-struct Elsewhere {
-    /// Folder with the key files [default: keys/ below --path]
-    #[arg(long, value_name = "DIR")]
-    keys: Option<PathBuf>,
+impl Place {
+    /// With the folder of keys taken in.
+    fn at(&mut self) -> &mut At {
+        self.at.keys = self.keys.take().or(self.at.keys.take());
+        &mut self.at
+    }
 
-    /// Trust the root of a URL that nothing here knows yet
-    #[arg(long)]
-    trust_current: bool,
+    fn layout(mut self) -> Layout {
+        self.at().clone().layout()
+    }
+
+    /// Opens it for a change, and tells what that brought to light.
+    fn open(mut self, printer: &Printer) -> Result<Repository, CliError> {
+        self.at().clone().open(printer)
+    }
 }
 
-impl Place {
+impl At {
     fn layout(self) -> Layout {
         let layout = Layout::new(&self.path)
             .with_keys(self.keys)

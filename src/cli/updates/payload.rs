@@ -24,7 +24,7 @@ pub struct PayloadArgs {
     out: Option<PathBuf>,
 
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     /// Print one JSON object
     #[arg(long)]
@@ -73,7 +73,7 @@ pub struct SignArgs {
     file: PathBuf,
 
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     /// Sign with the key of a token (ROLE=pkcs11:…)
     #[arg(long, value_name = "ROLE=URI")]
@@ -233,7 +233,7 @@ pub struct AttachArgs {
     file: PathBuf,
 
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     /// Sign what follows with the key of a token (ROLE=pkcs11:…)
     #[arg(long, value_name = "ROLE=URI")]

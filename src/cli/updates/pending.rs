@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CliError, Place, Printer, outcome};
+use super::{At, CliError, Place, Printer, outcome};
 use crate::tuf::repository::Missing;
 
 /// What follows `pending`.
@@ -32,6 +32,16 @@ struct Show {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// Where the repository is.
+    pub(super) fn place(&mut self) -> &mut At {
+        match &mut self.command {
+            Some(Command::Drop(args) | Command::Show(args)) => args.place.at(),
+            None => self.show.place.at(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

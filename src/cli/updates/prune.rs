@@ -5,16 +5,18 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::remote::Remote;
 use super::report;
 use super::{CliError, Place, Printer, Surroundings};
-use crate::tuf::repository::Leftover;
+use crate::publish;
+use crate::tuf::repository::{Leftover, Pruned};
 use crate::tuf::time::{Validity, ValidityError};
 
 /// What follows `prune`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     /// Leave what was named within this time, such as 7d or 12h: a client or a cache may still
     /// ask for it; 0 leaves nothing
@@ -78,22 +80,45 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     let limit = before(surroundings.now, args.grace)?;
     let mut repository = args.place.open(printer)?;
     let pruned = repository.prune(limit, args.dry_run)?;
-    let verb = match args.dry_run {
+    tell(pruned, &args.grace, args.dry_run, args.json, printer)
+}
+
+/// Deletes them where the repository is published.
+pub fn run_elsewhere(
+    args: &Args,
+    remote: &Remote,
+    surroundings: &Surroundings,
+    printer: &Printer,
+) -> Result<(), CliError> {
+    let limit = before(surroundings.now, args.grace)?;
+    let repository = remote.open(&printer.silent())?;
+    let pruned = publish::prune(&repository, &*remote.objects, limit, args.dry_run)?;
+    tell(pruned, &args.grace, args.dry_run, args.json, printer)
+}
+
+fn tell(
+    pruned: Pruned,
+    grace: &Grace,
+    dry_run: bool,
+    json: bool,
+    printer: &Printer,
+) -> Result<(), CliError> {
+    let verb = match dry_run {
         true => "would delete",
         false => "deleted",
     };
     for file in &pruned.removed {
         printer.note(format!("{verb} {} ({} bytes)", file.file, file.bytes));
     }
-    if let (Some(grace), 1..) = (args.grace.0, pruned.waiting.len()) {
+    if let (Some(grace), 1..) = (grace.0, pruned.waiting.len()) {
         let many = pruned.waiting.len();
         printer.note(format!(
             "{many} more are not named any more, but not for {grace} yet"
         ));
     }
-    if args.json {
+    if json {
         let report = Report {
-            dry_run: args.dry_run,
+            dry_run,
             bytes: pruned.removed.iter().map(|file| file.bytes).sum(),
             removed: Row::all(pruned.removed),
             waiting: Row::all(pruned.waiting),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::agent::duration::GoDuration;
 use crate::publish::{self, Known, Options, Prefer, PublishError, Published};
-use crate::store::object::{self, Access, Objects};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Repository, Signing, Validities};
 use crate::tuf::time::Validity;
@@ -18,10 +17,7 @@ pub struct Args {
     destination: String,
 
     #[command(flatten)]
-    place: Place,
-
-    #[command(flatten)]
-    service: Service,
+    pub(super) place: Place,
 
     /// Say what would be written, and write nothing
     #[arg(long)]
@@ -64,29 +60,13 @@ pub struct Args {
     timestamp_expires: Validity,
 }
 
-/// How to reach object storage.
-#[derive(Debug, Default, clap::Args)]
-pub struct Service {
-    /// Address of an S3-compatible service
-    #[arg(long, value_name = "URL")]
-    pub endpoint: Option<String>,
-}
-
-impl Service {
-    /// Opens a place to publish to.
-    pub fn open(&self, place: &str) -> Result<Box<dyn Objects>, CliError> {
-        let access = Access::of_process(self.endpoint.clone());
-        Ok(object::open(place, &access).map_err(PublishError::from)?)
-    }
-}
-
 fn time(text: &str) -> Result<Duration, String> {
     text.parse::<GoDuration>().map(Duration::from)
 }
 
 /// Publishes, and looks through the public address when there is one.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
-    let place = args.service.open(&args.destination)?;
+    let place = super::remote::objects(&args.destination, args.place.at.endpoint.as_deref())?;
     let mut repository = args.place.open(printer)?;
     let known = Known::of(repository.layout());
     let options = Options {

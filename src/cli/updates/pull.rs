@@ -1,6 +1,5 @@
 //! `updates pull`.
 
-use super::publish::Service;
 use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::publish::{self, Known};
 use crate::tuf::metadata::Role;
@@ -14,10 +13,7 @@ pub struct Args {
     source: String,
 
     #[command(flatten)]
-    place: Place,
-
-    #[command(flatten)]
-    service: Service,
+    pub(super) place: Place,
 
     /// Leave out the targets' files: enough to sign timestamps
     #[arg(long)]
@@ -26,7 +22,7 @@ pub struct Args {
 
 /// Takes over what is there, verified from this copy's root.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
-    let place = args.service.open(&args.source)?;
+    let place = super::remote::objects(&args.source, args.place.at.endpoint.as_deref())?;
     let mut repository = args.place.open(printer)?;
     let known = Known::of(repository.layout());
     let mut passphrases = Passphrases::new(surroundings, printer);

@@ -7,7 +7,7 @@ use crate::tuf::repository;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 }
 
 /// Prints the newest root document on one line.

@@ -1,10 +1,11 @@
 //! `updates rotate`.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::expires::Expires;
 use super::tokens::{self, Named};
-use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome};
+use super::{At, CliError, Passphrases, Printer, Surroundings, outcome};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Rotation, Signing};
 
@@ -24,9 +25,10 @@ pub struct Args {
     #[arg(long, value_name = "ID|ROLE=URI")]
     key: Vec<KeyArg>,
 
-    /// Make this many new keys [default: as many as are missing]
-    #[arg(long, value_name = "N", requires = "role")]
-    keys: Option<u64>,
+    /// Make this many new keys [default: as many as are missing]; or the folder with the key
+    /// files [default: keys/ below --path], ./5 when its name is a number
+    #[arg(long, value_name = "N|DIR")]
+    keys: Vec<Keys>,
 
     /// Roles whose keys others hold: their keys, and those of every role whose documents
     /// agents must forget, are replaced at once, and the old ones sign nothing any more
@@ -34,7 +36,7 @@ pub struct Args {
     compromised: Vec<Role>,
 
     #[command(flatten)]
-    place: Place,
+    at: At,
 
     /// Print one JSON object
     #[arg(long)]
@@ -42,6 +44,55 @@ pub struct Args {
 
     #[command(flatten)]
     expires: Expires,
+}
+
+/// How many, or where they lie.
+#[derive(Clone, Debug)]
+enum Keys {
+    Count(u64),
+    Folder(PathBuf),
+}
+
+impl FromStr for Keys {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("it is a number or a folder".to_owned()),
+            text => Ok(text
+                .parse()
+                .map_or_else(|_| Self::Folder(text.into()), Self::Count)),
+        }
+    }
+}
+
+impl Args {
+    /// Where the repository is, with the folder of keys taken in.
+    pub(super) fn at(&mut self) -> &mut At {
+        for keys in &self.keys {
+            if let Keys::Folder(folder) = keys {
+                self.at.keys = Some(folder.clone());
+            }
+        }
+        &mut self.at
+    }
+
+    fn count(&self) -> Result<Option<u64>, CliError> {
+        let counts = self.keys.iter().filter_map(|keys| match keys {
+            Keys::Count(count) => Some(*count),
+            Keys::Folder(_) => None,
+        });
+        let counts: Vec<u64> = counts.collect();
+        match (&counts[..], self.role) {
+            ([], _) => Ok(None),
+            ([count], Some(_)) => Ok(Some(*count)),
+            ([_], None) => Err(CliError::usage(
+                "--keys N belongs to one role, and --compromised replaces as many keys as there were",
+                "fleetpack updates rotate ROLE --keys N",
+            )),
+            (_, _) => Err(CliError::usage("--keys N is given twice", "give it once")),
+        }
+    }
 }
 
 /// A key id, or a token's key.
@@ -73,6 +124,7 @@ impl FromStr for Role {
 
 /// Replaces the keys and prints the new ones' ids.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let count = args.count()?;
     let (mut ids, mut named) = (Vec::new(), Vec::new());
     for key in args.key {
         match key {
@@ -84,7 +136,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         Some(role) => Rotation::Planned {
             role,
             key: ids.pop(),
-            new: args.keys,
+            new: count,
         },
         None => Rotation::Compromised(args.compromised),
     };
@@ -95,7 +147,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         ));
     }
     let tokens = tokens::open(&named, surroundings)?;
-    let mut repository = args.place.open(printer)?;
+    let mut repository = args.at.open(printer)?;
     repository.use_tokens(tokens);
     let mut signing = Signing {
         ask: &mut Passphrases::new(surroundings, printer),

@@ -25,7 +25,7 @@ enum Format {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    look: Look,
+    pub(super) look: Look,
 
     /// Exit with code 3 when anything expires within this time
     /// [default: 7d for timestamp, 30d for the others]

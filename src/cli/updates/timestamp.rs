@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::report::{self, Documents};
-use super::{CliError, Elsewhere, Place, Printer, Surroundings, change};
+use super::{CliError, Place, Printer, Surroundings, change};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::Validities;
 use crate::tuf::time::Validity;
@@ -12,10 +12,7 @@ use crate::tuf::time::Validity;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub place: Place,
-
-    #[command(flatten)]
-    pub elsewhere: Elsewhere,
+    pub(super) place: Place,
 
     /// How long the timestamp metadata are valid
     #[arg(long, value_name = "TIME", default_value = "14d")]

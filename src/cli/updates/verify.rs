@@ -18,7 +18,7 @@ const THREADS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    look: Look,
+    pub(super) look: Look,
 
     /// Targets of this component alone
     #[arg(long, value_name = "NAME")]

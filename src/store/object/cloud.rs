@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures_util::StreamExt as _;
 use object_store::path::Path as Key;
@@ -327,6 +328,16 @@ impl Objects for Cloud {
             }
             Ok(found)
         })
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<SystemTime>, ObjectError> {
+        let inner = &self.inner;
+        let key = inner.key(name)?;
+        match inner.wait("read", name, inner.store.head(&key)) {
+            Ok(meta) => Ok(Some(meta.last_modified.into())),
+            Err(ObjectError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn delete(&self, name: &str) -> Result<(), ObjectError> {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 
@@ -137,7 +138,14 @@ impl Objects for Folder {
     }
 
     fn copy(&self, from: &str, to: &str) -> Result<(), ObjectError> {
-        self.write_from(&self.path(from)?, to)
+        let source = self.path(from)?;
+        match source.exists() {
+            true => self.write_from(&source, to),
+            false => Err(ObjectError::NotFound {
+                place: self.describe(),
+                name: from.to_owned(),
+            }),
+        }
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Listed>, ObjectError> {
@@ -149,6 +157,14 @@ impl Objects for Folder {
         collect(&self.root, &start, &mut found).map_err(failed("read", &start))?;
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<SystemTime>, ObjectError> {
+        let path = self.path(name)?;
+        match std::fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            time => time.map(Some).map_err(failed("read", &path)),
+        }
     }
 
     fn delete(&self, name: &str) -> Result<(), ObjectError> {

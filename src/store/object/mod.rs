@@ -91,6 +91,9 @@ pub trait Objects: Store {
     /// All objects below a folder (`targets`), or all there are (an empty name).
     fn list(&self, folder: &str) -> Result<Vec<Listed>, ObjectError>;
 
+    /// When an object was last written, by the place's clock; `None` when there is none.
+    fn modified(&self, name: &str) -> Result<Option<SystemTime>, ObjectError>;
+
     /// Deletes an object; one that is not there is no error.
     fn delete(&self, name: &str) -> Result<(), ObjectError>;
 }

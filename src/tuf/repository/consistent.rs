@@ -101,7 +101,7 @@ impl Repository {
     }
 
     /// The documents of delegated roles that the snapshot lists, by role.
-    pub(super) fn delegated_documents(
+    pub fn delegated_documents(
         &self,
     ) -> Result<BTreeMap<String, Signed<Targets>>, RepositoryError> {
         let own = Role::ALL.map(Role::file);

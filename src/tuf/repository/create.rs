@@ -1,7 +1,7 @@
 //! A new repository: four keys, empty metadata, the folders.
 //!
-//! All of it is made below `.fleetpack/new/` and moved into place in three renames; a kill
-//! between them is finished by the next command.
+//! All of it is made below `.fleetpack/new/` and moved into place in three renames, keys that
+//! belong elsewhere by copying; a kill between them is finished by the next command.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,6 +72,15 @@ pub fn create(
 }
 
 fn check_empty(layout: &Layout) -> Result<(), RepositoryError> {
+    if let Some(keys) = layout.separate_keys() {
+        let store = Keystore::new(&keys);
+        let taken = Role::ALL.into_iter().find(|role| store.has(*role));
+        let taken = taken.map(|role| store.path(role));
+        let taken = taken.or(Some(layout.state()).filter(|state| state.exists()));
+        if let Some(file) = taken {
+            return Err(RepositoryError::Exists(file));
+        }
+    }
     for folder in FOLDERS {
         let folder = layout.path().join(folder);
         // An empty folder is in nobody's way.
@@ -98,6 +107,9 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
         commit::remove_tree(&new)?;
         return Ok(false);
     }
+    if let Some(keys) = layout.separate_keys() {
+        place_keys(&new.join("keys"), &keys)?;
+    }
     for folder in FOLDERS {
         let (from, to) = (new.join(folder), layout.path().join(folder));
         if from.exists() {
@@ -106,6 +118,24 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     }
     commit::remove_tree(&new)?;
     Ok(true)
+}
+
+// Keys go into a folder that may be on another disk, and have other things in it.
+fn place_keys(from: &Path, to: &Path) -> Result<(), RepositoryError> {
+    crate::fs::create_folders(to, 0o700).map_err(io_error(format!("make {}", to.display())))?;
+    let store = Keystore::new(from);
+    for role in Role::ALL {
+        let file = store.path(role);
+        let read = crate::fs::read_limited(&file, 1 << 20);
+        let read = read.map_err(io_error(format!("read {}", file.display())))?;
+        let (Some(bytes), Some(name)) = (read, file.file_name()) else {
+            continue;
+        };
+        let to = to.join(name);
+        crate::fs::write_atomic(&to, &bytes, 0o600)
+            .map_err(io_error(format!("write {}", to.display())))?;
+    }
+    commit::remove_tree(from)
 }
 
 fn remember(layout: &Layout) -> Result<(), RepositoryError> {

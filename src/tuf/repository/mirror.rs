@@ -69,7 +69,8 @@ impl Repository {
         mirrored
     }
 
-    // Listed with the same length, data and hashes, and lying there.
+    // Listed with the same length, data and hashes, and lying there; where files are
+    // elsewhere, what is listed lies there.
     fn has(&self, name: &str, there: &TargetFile) -> bool {
         let Some(here) = self.base.targets().signed.targets.get(name) else {
             return false;
@@ -82,7 +83,7 @@ impl Repository {
         let same = !hashes.is_empty() && hashes.into_iter().all(|same| same);
         same && here.length == there.length
             && here.custom == there.custom
-            && self.file_of(name, here).is_ok()
+            && (self.layout.sparse || self.file_of(name, here).is_ok())
     }
 
     /// An empty folder for files to add, on the same disk; whatever stays in it goes when the

@@ -103,6 +103,13 @@ impl Layout {
         self.keys.clone().unwrap_or_else(|| self.path.join("keys"))
     }
 
+    // The folder of keys, where it is not the one below `path`.
+    fn separate_keys(&self) -> Option<PathBuf> {
+        self.keys
+            .clone()
+            .filter(|keys| *keys != self.path.join("keys"))
+    }
+
     /// go-tuf's uncommitted work.
     pub fn staged(&self) -> PathBuf {
         self.path.join("staged")
