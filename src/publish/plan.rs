@@ -75,6 +75,27 @@ fn listed_there<'a>(repository: &Repository, remote: &'a Remote, wanted: &Paths<
     }
 }
 
+// Contents that lie at the destination under another name. What this commit writes over is no
+// source.
+fn find_sources(
+    contents: &mut BTreeMap<String, Content>,
+    theirs: &Paths<'_>,
+    lies: &dyn Fn(&String, &TargetFile) -> bool,
+) {
+    let written: BTreeSet<String> = contents
+        .values()
+        .flat_map(|content| content.known.iter().cloned())
+        .collect();
+    for (path, (_, file)) in theirs.iter().filter(|(path, _)| !written.contains(*path)) {
+        let Some(content) = contents.get_mut(&content_key(file)) else {
+            continue;
+        };
+        if content.there.is_none() && lies(path, file) {
+            content.there = Some(path.clone());
+        }
+    }
+}
+
 impl Plan {
     /// Compares what this copy lists with what the destination's metadata list and what lies
     /// there. `suspects` may hold anything.
@@ -131,19 +152,7 @@ impl Plan {
                 false => content.fresh.push(path.clone()),
             }
         }
-        // What this commit writes over is no source.
-        let written: BTreeSet<String> = contents
-            .values()
-            .flat_map(|content| content.known.iter().cloned())
-            .collect();
-        for (path, (_, file)) in theirs.iter().filter(|(path, _)| !written.contains(*path)) {
-            let Some(content) = contents.get_mut(&content_key(file)) else {
-                continue;
-            };
-            if content.there.is_none() && lies(path, file) {
-                content.there = Some(path.clone());
-            }
-        }
+        find_sources(&mut contents, &theirs, &lies);
         for (key, path) in proven {
             if let Some(content) = contents.get_mut(&key) {
                 content.there.get_or_insert(path);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::remote::Published;
 use super::{At, CliError, Place, Printer};
 use crate::cli::error::with_causes;
 use crate::cli::package::anchor;
@@ -100,12 +101,20 @@ impl Look {
 
 // What is published at a URL may be older than what this key holder signed or saw.
 fn elsewhere(at: At, url: String, roots: Option<&str>, expiry: Expiry) -> Result<Looked, CliError> {
-    let (store, anchor, memory) = match roots {
+    let Published {
+        store,
+        anchor,
+        memory,
+    } = match roots {
         None => at.look(&url)?,
         Some(roots) => {
             let anchor = anchor::of(Some(roots), &url)?;
             let cloud = super::remote::objects(&url, at.endpoint.as_deref())?;
-            (cloud as Box<dyn store::Store>, anchor, Memory::default())
+            Published {
+                store: cloud,
+                anchor,
+                memory: Memory::default(),
+            }
         }
     };
     let mut client = Client::new(store, anchor, None, Options::default());

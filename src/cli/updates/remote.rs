@@ -25,6 +25,15 @@ pub struct Remote {
     layout: Layout,
 }
 
+/// What is published, to be read.
+pub struct Published {
+    pub store: Box<dyn Store>,
+    /// The root to begin with.
+    pub anchor: Vec<u8>,
+    /// What may not be older there.
+    pub memory: Memory,
+}
+
 /// Opens a place to publish to.
 pub fn objects(place: &str, endpoint: Option<&str>) -> Result<Box<dyn Objects>, CliError> {
     let access = Access::of_process(endpoint.map(str::to_owned));
@@ -152,7 +161,7 @@ impl At {
     }
 
     /// What is published at the URL, to be read from an anchor that does not come from there.
-    pub fn look(self, url: &str) -> Result<(Box<dyn Store>, Vec<u8>, Memory), CliError> {
+    pub fn look(self, url: &str) -> Result<Published, CliError> {
         let access = Access::of_process(self.endpoint.clone());
         let cloud = Cloud::new(url, &access).map_err(PublishError::from)?;
         let layout = self.working_copy(url)?;
@@ -161,7 +170,11 @@ impl At {
             Some(anchor) => anchor,
             None => published_root(&cloud, url, 1)?,
         };
-        Ok((Box::new(cloud), anchor, memory))
+        Ok(Published {
+            store: Box::new(cloud),
+            anchor,
+            memory,
+        })
     }
 }
 
