@@ -41,6 +41,7 @@ install_python() {
     wanted="tuf==$PYTHON_TUF securesystemslib[crypto]==$PYTHON_SECURESYSTEMSLIB"
     wanted="$wanted cyclonedx-python-lib[json-validation]==$PYTHON_CYCLONEDX"
     wanted="$wanted in-toto-attestation==$PYTHON_IN_TOTO"
+    wanted="$wanted check-jsonschema==$PYTHON_CHECK_JSONSCHEMA"
     stamp=$tools/python/fleetpack-versions
     [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
     rm -rf "$tools/python"

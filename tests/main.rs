@@ -39,6 +39,7 @@ mod msi;
 mod package_outputs;
 mod package_places;
 mod package_repositories;
+mod packaging;
 mod pkg;
 mod provenance;
 mod publish;
@@ -87,6 +88,7 @@ fn main() -> std::process::ExitCode {
         package_outputs::trials(),
         package_places::trials(),
         package_repositories::trials(),
+        packaging::trials(),
         pkg::trials(),
         provenance::trials(),
         publish::trials(),

@@ -205,7 +205,7 @@ fn leader_below(supervisor: u32) -> Option<u32> {
 }
 
 /// The root, made on first use; other test processes wait meanwhile.
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     static MAKING: Mutex<()> = Mutex::new(());
     if let Some(root) = ROOT.get() {

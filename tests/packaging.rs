@@ -1,0 +1,329 @@
+//! What `packaging/` and `examples/pipelines` hold, run by those who run it: systemd, buildah,
+//! and the shells of GitHub's and GitLab's runners, against an S3 service on loopback.
+
+use std::path::Path;
+
+use libtest_mimic::Trial;
+
+use crate::harness::container::Container;
+use crate::harness::objects::Objects;
+use crate::harness::scratch::Run;
+use crate::harness::{Scratch, tools, trial_needing};
+use crate::publish::{begin, with};
+
+const PLACE: &str = "s3://example-updates/fleet";
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial_needing(
+            "packaging/systemd",
+            &[
+                "root",
+                "debootstrap",
+                "systemd-nspawn",
+                "unshare",
+                "nsenter",
+                "versitygw",
+                "openssl",
+            ],
+            systemd,
+        ),
+        trial_needing("packaging/valid", &["python-tuf", "shellcheck"], valid),
+        trial_needing(
+            "packaging/github",
+            &["python-tuf", "bash", "versitygw"],
+            || {
+                let secrets = r#"{"FLEET_TIMESTAMP_PASSPHRASE":"timestamp-pass-4"}"#;
+                let workflow = [
+                    "github",
+                    "examples/pipelines/nightly-github.yml",
+                    "timestamp",
+                    secrets,
+                ];
+                pipeline(
+                    &workflow,
+                    &["--noprofile", "--norc", "-eo", "pipefail", "-c"],
+                );
+            },
+        ),
+        trial_needing(
+            "packaging/gitlab",
+            &["python-tuf", "bash", "versitygw"],
+            || {
+                let pipeline_file = [
+                    "gitlab",
+                    "examples/pipelines/nightly-gitlab.yml",
+                    "timestamp",
+                ];
+                pipeline(&pipeline_file, &["-eo", "pipefail", "-c"]);
+            },
+        ),
+        trial_needing(
+            "packaging/container",
+            &["root", "buildah", "debootstrap", "unshare", "strip"],
+            container,
+        ),
+    ]
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+// A published repository, and a folder `keys` with the timestamp key that knows it.
+fn published(scratch: &Scratch) -> Objects {
+    let service = Objects::s3_with(scratch, "example-updates");
+    begin(scratch);
+    with(scratch, &service, ["publish", PLACE, "--path", "repo"]).ok();
+    let key = scratch.read("repo/keys/timestamp.json");
+    scratch.write("keys/timestamp.json", key);
+    let first = [
+        "timestamp",
+        "--path",
+        PLACE,
+        "--keys",
+        "keys",
+        "--trust-current",
+    ];
+    with(scratch, &service, first).ok();
+    service
+}
+
+fn timestamp_version(scratch: &Scratch, service: &Objects) -> u64 {
+    let url = format!(
+        "{}/example-updates/fleet/timestamp.json",
+        service.endpoint()
+    );
+    let ran = service.curl(scratch, "GET", &url, "").ok();
+    let document: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
+    document["signed"]["version"].as_u64().unwrap()
+}
+
+fn valid() {
+    let scratch = Scratch::new();
+    let check = tools::python().with_file_name("check-jsonschema");
+    for (schema, file) in [
+        ("github-actions", "packaging/github-action/action.yml"),
+        ("github-workflows", "examples/pipelines/nightly-github.yml"),
+        ("gitlab-ci", "packaging/gitlab/fleetpack.gitlab-ci.yml"),
+        ("gitlab-ci", "examples/pipelines/nightly-gitlab.yml"),
+    ] {
+        let path = project().join(file);
+        let schema = format!("vendor.{schema}");
+        let args = ["--builtin-schema", &schema, path.to_str().unwrap()];
+        scratch.program(&check, args).ok();
+        // The schema looks at this file at all.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let wrong = text
+            .replace("runs:", "walks:")
+            .replace("script:", "steps: 1\n  scripts:");
+        let wrong = wrong
+            .replace("jobs:", "chores:")
+            .replace("extends:", "rules: x\n  extend:");
+        let wrong = scratch.write("wrong.yml", wrong);
+        let args = ["--builtin-schema", &schema, wrong.to_str().unwrap()];
+        scratch.program(&check, args).fails(1);
+    }
+    let script = script(
+        &scratch,
+        &[
+            "gitlab",
+            "examples/pipelines/nightly-gitlab.yml",
+            "timestamp",
+        ],
+    )
+    .0;
+    // One variable is several words, and says so.
+    let lint = ["--shell=sh", "--exclude=SC2086", "-"];
+    scratch.tool("shellcheck", lint).input(script).ok();
+    let secrets = r#"{"FLEET_TIMESTAMP_PASSPHRASE":""}"#;
+    let workflow = [
+        "github",
+        "examples/pipelines/nightly-github.yml",
+        "timestamp",
+        secrets,
+    ];
+    let script = self::script(&scratch, &workflow).0;
+    scratch
+        .tool("shellcheck", ["--shell=bash", "-"])
+        .input(script)
+        .ok();
+}
+
+// A job's script and its variables.
+fn script(scratch: &Scratch, pipeline: &[&str]) -> (String, Vec<(String, String)>) {
+    // What a runner checks out.
+    for folder in ["packaging", "examples"] {
+        scratch.copy(&project().join(folder), folder);
+    }
+    let made = scratch.python("pipeline.py", pipeline).ok();
+    let made: serde_json::Value = serde_json::from_str(made.text()).unwrap();
+    let variables = made["environment"].as_object().unwrap().iter();
+    let variables = variables.map(|(name, value)| (name.clone(), value.as_str().unwrap().into()));
+    (
+        made["script"].as_str().unwrap().to_owned(),
+        variables.collect(),
+    )
+}
+
+// Where the runner's own folder is named, the scratch folder takes its place; all else is as
+// it is written.
+fn pipeline(pipeline: &[&str], shell: &[&str]) {
+    let scratch = Scratch::new();
+    let service = published(&scratch);
+    let before = timestamp_version(&scratch, &service);
+    let (script, variables) = script(&scratch, pipeline);
+    let program = Path::new(env!("CARGO_BIN_EXE_fleetpack")).parent().unwrap();
+    let run = |change: fn(&str, String) -> String| -> Run {
+        let run = scratch
+            .tool("bash", shell)
+            .arg(&script)
+            .envs(service.variables())
+            .env("AWS_ENDPOINT_URL", service.endpoint())
+            .env("FLEET_TIMESTAMP_PASSPHRASE", "timestamp-pass-4")
+            .env("PATH", format!("{}:{}", program.display(), tools::PATH));
+        variables.iter().fold(run, |run, (name, value)| {
+            // The service has one region.
+            let value = match name.as_str() {
+                "AWS_REGION" => "us-east-1".to_owned(),
+                name => change(name, value.clone()),
+            };
+            let keys = scratch.join("keys").display().to_string();
+            run.env(name, value.replace("/var/lib/fleetpack/keys", &keys))
+        })
+    };
+    run(|_, value| value).ok();
+    assert_eq!(timestamp_version(&scratch, &service), before + 1);
+    // What fails makes the job fail.
+    let nowhere = run(|name, value| match name {
+        "REPOSITORY" => "s3://nowhere/fleet".to_owned(),
+        _ => value,
+    });
+    nowhere
+        .fails(1)
+        .says("error: s3://nowhere/fleet has no such bucket");
+}
+
+// The program, its units and a user, and a published repository on loopback.
+fn prepare(scratch: &Scratch, container: &Container) {
+    let host = |command: &str| container.ok(command);
+    let program = container.put(Path::new(env!("CARGO_BIN_EXE_fleetpack")));
+    let server = container.put(&tools::find("versitygw").unwrap());
+    host(&format!(
+        "install -m 755 {program} /usr/bin/fleetpack && chmod 755 {server}"
+    ));
+    host("useradd --system --home-dir /var/lib/fleetpack fleetpack && mkdir /etc/fleetpack");
+    for unit in ["fleetpack-timestamp.service", "fleetpack-timestamp.timer"] {
+        let text = std::fs::read(project().join("packaging/systemd").join(unit)).unwrap();
+        container.write(&format!("/etc/systemd/system/{unit}"), text);
+    }
+    let verify = host("systemd-analyze verify --man=no /etc/systemd/system/fleetpack-* 2>&1");
+    assert_eq!(verify, "");
+
+    // The bucket lies in the container too: it has a network of its own. TLS is not asked for,
+    // and certificates of authorities have to be there nevertheless.
+    host("mkdir -p /etc/ssl/certs");
+    let authority = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out ca.pem -subj /CN=test";
+    scratch.tool("openssl", authority.split(' ')).ok();
+    container.write("/etc/ssl/certs/ca-certificates.crt", scratch.read("ca.pem"));
+    host("mkdir -p /srv/s3/example-updates /srv/meta");
+    host(&format!(
+        "systemd-run --quiet {server} --port 127.0.0.1:9000 --access test-access \
+         --secret test-secret-key --quiet posix --sidecar /srv/meta /srv/s3"
+    ));
+    let settings = format!(
+        "FLEETPACK_REPOSITORY={PLACE}\nFLEET_TIMESTAMP_PASSPHRASE=timestamp-pass-4\n\
+         AWS_REGION=us-east-1\nAWS_ACCESS_KEY_ID=test-access\n\
+         AWS_SECRET_ACCESS_KEY=test-secret-key\nAWS_ENDPOINT_URL=http://127.0.0.1:9000\n"
+    );
+    container.write("/etc/fleetpack/timestamp.env", settings);
+    host("chmod 600 /etc/fleetpack/timestamp.env");
+    begin(scratch);
+    let repository = scratch.tool("tar", ["-c", "repo"]).ok();
+    container.write("/root/repo.tar", repository.stdout);
+    let environment = "set -a && . /etc/fleetpack/timestamp.env && set +a";
+    container.wait_for("bash -c '< /dev/tcp/127.0.0.1/9000'");
+    host(&format!(
+        "cd /root && {environment} && tar -xf repo.tar && fleetpack updates publish {PLACE} --path repo"
+    ));
+}
+
+fn systemd() {
+    let scratch = Scratch::new();
+    let container = Container::boot();
+    prepare(&scratch, &container);
+    let host = |command: &str| container.ok(command);
+    let environment = "set -a && . /etc/fleetpack/timestamp.env && set +a";
+    // As the head of the service says: once by hand, then by the timer.
+    host("install -d -m 700 -o fleetpack -g fleetpack /var/lib/fleetpack /var/lib/fleetpack/keys");
+    host(
+        "install -m 600 -o fleetpack -g fleetpack /root/repo/keys/timestamp.json /var/lib/fleetpack/keys",
+    );
+    let untrusted = container.run("systemctl start fleetpack-timestamp.service");
+    assert_eq!(untrusted.code, Some(1), "{untrusted}");
+    host("systemctl stop fleetpack-timestamp.service");
+    host(&format!(
+        "{environment} && setpriv --reuid=fleetpack --regid=fleetpack --clear-groups \
+         fleetpack updates timestamp --path {PLACE} --keys /var/lib/fleetpack/keys --trust-current"
+    ));
+    let version = || {
+        let text = host("cat /srv/s3/example-updates/fleet/timestamp.json");
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        document["signed"]["version"].as_u64().unwrap()
+    };
+    let before = version();
+    host("systemctl reset-failed; systemctl start fleetpack-timestamp.service");
+    assert_eq!(version(), before + 1);
+    host("systemctl enable --now --quiet fleetpack-timestamp.timer");
+    let timers = host("systemctl list-timers fleetpack-timestamp.timer --no-pager");
+    assert!(timers.contains("fleetpack-timestamp.service"), "{timers}");
+}
+
+// The images that the recipe begins with are stand-ins made of the tests' own Debian: `apt-get`
+// writes down what it is asked for, and `cargo` brings the program that is tested here.
+fn container() {
+    let scratch = Scratch::new();
+    scratch.copy(&project().join("packaging/container"), "recipe");
+    let script = include_str!("packaging/container.sh");
+    let ran = scratch
+        .tool(
+            "unshare",
+            [
+                "--mount",
+                "--propagation=private",
+                "bash",
+                "-euc",
+                script,
+                "container",
+            ],
+        )
+        .arg(crate::harness::container::root())
+        .arg(project())
+        .arg(env!("CARGO_BIN_EXE_fleetpack"))
+        .ok();
+    let line = |name: &str| {
+        let mut lines = ran.text().lines().filter_map(|line| line.split_once(": "));
+        let found = lines.find(|(key, _)| *key == name);
+        found
+            .unwrap_or_else(|| panic!("no {name}:\n{ran}"))
+            .1
+            .to_owned()
+    };
+    let about: serde_json::Value = serde_json::from_str(&line("about")).unwrap();
+    let config = &about["OCIv1"]["config"];
+    for (name, value) in [
+        ("Entrypoint", serde_json::json!(["/usr/bin/fleetpack"])),
+        ("User", "fleetpack".into()),
+        ("WorkingDir", "/work".into()),
+        ("Volumes", serde_json::json!({"/keys": {}})),
+    ] {
+        assert_eq!(config[name], value, "{name} in {config:#}");
+    }
+    assert_eq!(
+        line("version"),
+        format!("fleetpack {}", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(line("keys belong to"), "fleetpack 700");
+    assert!(line("packages").contains("ca-certificates"), "{ran}");
+}
