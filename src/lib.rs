@@ -24,6 +24,7 @@
 //! - [`publish`]: a repository to and from object storage; a web server; the status page.
 //! - [`provenance`]: checksums, bill of materials and statement of a finished installer.
 //! - [`doctor`]: what will go wrong with a repository and its installers.
+//! - [`steps`]: what takes time, told to whoever listens.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
 pub mod agent;
@@ -40,6 +41,7 @@ pub mod intune;
 pub mod package;
 pub mod provenance;
 pub mod publish;
+pub mod steps;
 pub mod store;
 pub mod templates;
 pub mod tuf;

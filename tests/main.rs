@@ -28,6 +28,7 @@ mod go_tuf_command;
 mod guides;
 mod harness;
 mod harness_works;
+mod interface;
 mod keys;
 mod linux_arch;
 mod linux_deb;
@@ -77,6 +78,7 @@ fn main() -> std::process::ExitCode {
         go_tuf_command::trials(),
         guides::trials(),
         harness_works::trials(),
+        interface::trials(),
         keys::trials(),
         linux_arch::trials(),
         linux_deb::trials(),

@@ -118,6 +118,8 @@ fn find<'a>(program: &'a Command, path: &[&str]) -> &'a Command {
 fn is_fleetctls(path: &[&str], flag: &str) -> bool {
     match path {
         ["package"] => PACKAGE.contains(&flag),
+        // `package --verbose`; here it goes with every command.
+        [] => flag == "verbose",
         ["updates", command] => UPDATES
             .iter()
             .any(|(name, flags)| name == command && flags.contains(&flag)),
@@ -176,6 +178,14 @@ same name and with the same meaning; the rest is fleetpack's own. With
 
 A flag's value may be given as `--flag VALUE` or `--flag=VALUE`; a switch (`[=BOOL]`) alone or
 as `--switch=false`.
+
+## What is printed where
+
+Results go to standard output; what is being done, warnings and errors go to standard error. With
+`--json` standard output holds one JSON object and nothing else; its shape is in
+[docs/schema](schema), in the file of the command's name. `--quiet` leaves results, warnings and
+errors, `--verbose` tells how long each step took. Bars and colours are for terminals alone;
+`NO_COLOR` takes the colours away.
 
 ## Exit codes
 

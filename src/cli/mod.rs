@@ -6,7 +6,9 @@
 
 mod error;
 pub(crate) mod printer;
+pub(crate) mod progress;
 mod surroundings;
+pub(crate) mod units;
 
 pub mod completions;
 pub mod doctor;
@@ -37,6 +39,22 @@ struct Args {
     /// Print results and errors only
     #[arg(long, short, global = true)]
     quiet: bool,
+
+    /// Say more about what is done, and how long each step took
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "quiet",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = package::switch,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    verbose: bool,
 
     #[command(subcommand)]
     command: Command,
@@ -76,7 +94,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
     };
-    let printer = Printer::new(args.quiet);
+    progress::start(args.quiet, args.verbose);
+    let printer = Printer::of_process(args.quiet);
     let surroundings = Surroundings::of_process();
     let done = match args.command {
         Command::Updates(args) => updates::run(args, &surroundings, &printer),
@@ -87,6 +106,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completions(args) => completions::run(&args, definitions(), &printer),
         Command::Man(args) => man::run(&args, definitions(), &printer),
     };
+    progress::close();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

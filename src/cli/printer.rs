@@ -1,48 +1,93 @@
 //! The one place that prints: data to stdout, talk to stderr.
+//!
+//! Colours mark the words `error`, `warning` and `hint`, on a terminal alone and not where
+//! `NO_COLOR` is set (<https://no-color.org>).
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 
-use super::CliError;
+use serde::Serialize;
+
+use super::{CliError, progress};
 use crate::hint::Hint;
 
 /// Prints for one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
     quiet: bool,
+    colour: bool,
+    json: bool,
+}
+
+/// SGR codes (ECMA-48, 8.3.117): bold and a colour.
+#[derive(Clone, Copy)]
+enum Colour {
+    Red = 31,
+    Yellow = 33,
+    Cyan = 36,
 }
 
 impl Printer {
-    /// `quiet` leaves out everything but results, warnings and errors.
+    /// `quiet` leaves out everything but results, warnings and errors. Nothing is coloured.
     pub fn new(quiet: bool) -> Self {
-        Self { quiet }
+        Self {
+            quiet,
+            colour: false,
+            json: false,
+        }
+    }
+
+    /// Colours what it says to a terminal, unless the user wants none.
+    pub fn of_process(quiet: bool) -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Self {
+            quiet,
+            colour: io::stderr().is_terminal() && !dumb && !set("NO_COLOR"),
+            json: false,
+        }
     }
 
     /// The same without talk.
     pub fn silent(&self) -> Self {
-        Self { quiet: true }
+        Self {
+            quiet: true,
+            ..*self
+        }
+    }
+
+    /// The same, and with `json` stdout is kept for one JSON object: lines of the result are talk.
+    pub fn keeping_stdout(&self, json: bool) -> Self {
+        Self { json, ..*self }
     }
 
     /// A line of the command's result, to stdout.
     pub fn result(&self, line: impl AsRef<str>) -> Result<(), CliError> {
-        let mut out = io::stdout().lock();
-        match writeln!(out, "{}", line.as_ref()) {
-            // `| head` closed the pipe: nobody is left to read an error about it.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            done => done.map_err(CliError::Print),
+        if self.json {
+            self.note(line);
+            return Ok(());
         }
+        write_out(line.as_ref())
+    }
+
+    /// The command's result as one JSON object.
+    pub fn json(&self, result: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string_pretty(result).map_err(io::Error::from)?;
+        write_out(&text)
     }
 
     /// What is being done, to stderr.
     pub fn note(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+            say(format_args!("{}\n", line.as_ref()));
         }
     }
 
     /// Something that a person should look at, to stderr.
     pub fn warn(&self, line: impl AsRef<str>) {
-        let _ = writeln!(io::stderr().lock(), "warning: {}", line.as_ref());
+        let word = self.marked("warning:", Colour::Yellow);
+        say(format_args!("{word} {}\n", line.as_ref()));
     }
 
     /// Whether there is no talk.
@@ -52,15 +97,42 @@ impl Printer {
 
     /// The error that ended the command: sentence, causes, way out.
     pub fn report(&self, error: &CliError) {
-        let text = format!("error: {}", text(error));
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let mut text = text(error);
+        if self.colour {
+            let hint = self.marked("hint:", Colour::Cyan);
+            text = text.replace("\n  hint:", &format!("\n  {hint}"));
+        }
+        let word = self.marked("error:", Colour::Red);
+        say(format_args!("{word} {text}"));
     }
 
     /// What stopped a part of a command, as [`text`] tells it.
     pub fn failed(&self, part: &str, text: &str) {
-        let text = format!("failed: {part}: {text}");
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let word = self.marked("failed:", Colour::Red);
+        say(format_args!("{word} {part}: {text}"));
     }
+
+    fn marked(&self, word: &str, colour: Colour) -> String {
+        match self.colour {
+            true => format!("\x1b[1;{}m{word}\x1b[0m", colour as u8),
+            false => word.to_owned(),
+        }
+    }
+}
+
+fn write_out(line: &str) -> Result<(), CliError> {
+    progress::aside(|| match writeln!(io::stdout().lock(), "{line}") {
+        // `| head` closed the pipe: nobody is left to read an error about it.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(CliError::Print),
+    })
+}
+
+// Whoever closed stderr does not want to hear.
+fn say(text: impl Display) {
+    progress::aside(|| {
+        let _ = io::stderr().lock().write_all(text.to_string().as_bytes());
+    });
 }
 
 /// An error's sentence, its causes and the way out, a line each.

@@ -6,7 +6,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::package::{Built, Options, build};
+use serde::Serialize;
+
+use super::package::{Built, Options, Summary, build};
 use super::{CliError, Printer, Surroundings};
 use crate::agent::config::{Config, Enrollment, Secret};
 use crate::agent::sample::{self, Sample};
@@ -23,6 +25,18 @@ pub struct Args {
     /// Folder for everything that is made; one of an earlier quickstart is replaced
     #[arg(long, value_name = "DIR", default_value = "fleetpack-quickstart")]
     dir: PathBuf,
+
+    /// Print one JSON object (docs/schema/quickstart.json)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    folder: String,
+    repository: String,
+    #[serde(flatten)]
+    made: Summary<'a>,
 }
 
 /// A file that says that a folder is a quickstart's and may be replaced.
@@ -31,6 +45,7 @@ const MARKER: &str = ".fleetpack-quickstart";
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let dir = args.dir;
+    let printer = &printer.keeping_stdout(args.json);
     prepare(&dir)?;
     printer.result("The sample agent is made of stand-ins: shell scripts for Linux and macOS,")?;
     printer.result("a minimal program for Windows. They answer --help and do nothing else.")?;
@@ -42,6 +57,14 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         read_back(installer)?;
         let (path, size) = (installer.path.display(), installer.size);
         printer.result(format!("  {path} ({size} bytes), read back and verified"))?;
+    }
+    if args.json {
+        let (folder, repository) = (&dir, dir.join("updates/repository"));
+        return printer.json(&Report {
+            folder: folder.display().to_string(),
+            repository: repository.display().to_string(),
+            made: Summary::of(&built, &[])?,
+        });
     }
     printer.result(next_steps(&dir))
 }
@@ -83,7 +106,9 @@ impl Throwaway {
 
 fn random_word() -> Result<String, CliError> {
     let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes).map_err(|e| std::io::Error::other(e.to_string()))?;
+    getrandom::fill(&mut bytes).map_err(|e| {
+        std::io::Error::other(format!("the operating system gives no random bytes: {e}"))
+    })?;
     Ok(hex::encode(bytes))
 }
 

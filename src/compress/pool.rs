@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::digest::Hasher;
 use super::{CompressError, Digests, UNIT, Wanted};
 use crate::install::Shared;
+use crate::steps::{self, Kind, Step};
 
 /// Bytes of one content within a unit.
 pub(super) struct Piece {
@@ -57,7 +58,9 @@ pub(super) fn run<'w, T: Send>(
 ) -> Result<(Vec<Digests>, Vec<T>), CompressError> {
     let buffers = Buffers::new(threads.get() * 2 + 1);
     let lanes: Vec<Vec<Lane<'_>>> = wanted.iter().map(|wanted| Lane::all(*wanted)).collect();
+    let total = contents.iter().map(Shared::len).sum();
     let shift = Shift {
+        step: steps::begin(Kind::Compress, &described(contents), Some(total)),
         contents,
         units,
         buffers: &buffers,
@@ -83,6 +86,13 @@ pub(super) fn run<'w, T: Send>(
     ))
 }
 
+fn described(contents: &[Shared]) -> String {
+    match contents {
+        [one] => one.name().display().to_string(),
+        several => format!("{} files", several.len()),
+    }
+}
+
 fn finish(content: &Shared, lanes: Vec<Lane<'_>>) -> Result<Digests, CompressError> {
     let mut digests = Digests {
         len: content.len(),
@@ -102,6 +112,7 @@ fn finish(content: &Shared, lanes: Vec<Lane<'_>>) -> Result<Digests, CompressErr
 
 /// What the workers of one run share.
 struct Shift<'s, 'p> {
+    step: Step,
     contents: &'s [Shared],
     units: &'s [Unit],
     buffers: &'p Buffers,
@@ -128,6 +139,7 @@ impl<'p> Shift<'_, 'p> {
             let buffer = Arc::new(buffer);
             self.digest(unit, &buffer);
             results.push((number, work(&buffer.bytes)?));
+            self.step.advance(buffer.bytes.len() as u64);
         }
         Ok(results)
     }

@@ -17,6 +17,7 @@ use super::codec::Encoder;
 use super::spool::Span;
 use super::{Codec, CompressError, Compressor, SEGMENT, Sink, deflate};
 use crate::install::{Content, Shared};
+use crate::steps::{self, Kind};
 
 /// Uncompressed bytes that one job of zstd's own threads takes: bounds their memory.
 const ZSTD_JOB: u32 = 4 << 20;
@@ -218,6 +219,8 @@ impl<'a> Stream<'a> {
         let mut context = digest::Context::new(&digest::SHA256);
         let mut buffer = vec![0; SEGMENT];
         let mut offset = 0;
+        let name = content.name().display().to_string();
+        let step = steps::begin(Kind::Compress, &name, Some(content.len()));
         while offset < content.len() {
             let left = usize::try_from(content.len() - offset).unwrap_or(SEGMENT);
             let part = &mut buffer[..left.min(SEGMENT)];
@@ -225,6 +228,7 @@ impl<'a> Stream<'a> {
             offset += part.len() as u64;
             context.update(part);
             self.bytes(part)?;
+            step.advance(part.len() as u64);
         }
         match context.finish().as_ref() == content.sha256() {
             true => Ok(()),

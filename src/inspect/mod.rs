@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::hint::Hint;
 use crate::package::read::{self, Found, Kind, Package, ReadError};
 use crate::package::{Compression, Format};
+use crate::steps::{self, Told};
 use agent::Gathered;
 
 /// A package and what it says.
@@ -167,7 +168,7 @@ pub fn inspect(path: &Path) -> Result<Report, InspectError> {
     if !kind.is_file() {
         return Err(opening(io::Error::other("it is no regular file")));
     }
-    let (bytes, sha256) = digest(&mut file).map_err(opening)?;
+    let (bytes, sha256) = digest(&mut file, &path.display().to_string()).map_err(opening)?;
     let reading = |format| {
         move |source| InspectError::Read {
             path: path.to_owned(),
@@ -193,7 +194,9 @@ pub fn inspect(path: &Path) -> Result<Report, InspectError> {
     Ok(report(file, package, gathered))
 }
 
-fn digest(file: &mut File) -> io::Result<(u64, String)> {
+fn digest(file: &mut File, name: &str) -> io::Result<(u64, String)> {
+    let length = file.metadata()?.len();
+    let mut file = Told::new(file, steps::Kind::Hash, name, Some(length));
     let mut context = Context::new(&SHA256);
     let mut buffer = vec![0; 256 * 1024];
     let mut bytes = 0;

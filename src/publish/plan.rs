@@ -12,6 +12,7 @@ use super::journal::{Journal, Lease};
 use super::remote::{Remote, Standing};
 use super::restore::has;
 use super::{OWN, Publication, PublishError, headers};
+use crate::steps::{Kind, Told};
 use crate::store::object::{Listed, Objects};
 use crate::tuf::client::target_paths;
 use crate::tuf::hashes::Digests;
@@ -356,7 +357,7 @@ fn send(
             .as_ref()
             .ok_or_else(|| PublishError::NoFile(name.clone()))?;
         let digests = std::fs::File::open(file)
-            .and_then(|mut file| Digests::read(&mut file))
+            .and_then(|file| Digests::read(&mut Told::new(file, Kind::Hash, name, Some(length))))
             .map_err(|error| PublishError::Make("the hash of a target", error.into()))?;
         let right = digests.length == length && content.target.1.hashes.verify(&digests).is_ok();
         if !right {

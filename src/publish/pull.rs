@@ -6,6 +6,7 @@ use super::known::Known;
 use super::merge::Meeting;
 use super::remote::{Remote, Standing};
 use super::{PublishError, Tell};
+use crate::steps::{Kind, Told};
 use crate::store::object::Objects;
 use crate::tuf::client::{
     ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT, target_paths,
@@ -102,7 +103,8 @@ fn fetch(
 ) -> Result<(), PublishError> {
     let failed = |error: std::io::Error| PublishError::Make("a copy of a target", error.into());
     let blob = place.open(&format!("targets/{path}"), 0)?;
-    let mut body = blob.body.take(file.length + 1);
+    let body = blob.body.take(file.length + 1);
+    let mut body = Told::new(body, Kind::Download, name, Some(file.length));
     let mut temporary =
         tempfile::NamedTempFile::new_in(repository.layout().path()).map_err(failed)?;
     let mut hasher = Hasher::new();

@@ -37,7 +37,8 @@ fn go_switch(arg: Arg) -> Arg {
         .value_name("BOOL")
 }
 
-fn switch(text: &str) -> Result<bool, String> {
+/// A switch's value in Go's notation.
+pub(in crate::cli) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -482,9 +483,9 @@ pub struct OutputArgs {
     #[arg(long, value_name = "ID")]
     pub identifier: Option<String>,
 
-    /// Say more about what is done
+    /// Print one JSON object (docs/schema/package.json)
     #[arg(long)]
-    pub verbose: bool,
+    pub json: bool,
 
     /// Accepted for the sake of scripts: no folder is ever opened
     #[arg(long, hide = true)]

@@ -14,13 +14,14 @@ use super::options::{Options, Place};
 use super::signing::Signing;
 use crate::agent::component::Platform;
 use crate::agent::fetch::Fetcher;
-use crate::agent::fetched::Fetched;
+use crate::agent::fetched::{Fetched, Program};
 use crate::agent::{AgentError, identity, linux, macos, windows};
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::compress::Compressor;
 use crate::fs::AtomicFile;
 use crate::install::{Arch, Identity, Os, Tree};
 use crate::package::{BuildContext, Builder, Format, Output, builder};
+use crate::steps;
 use crate::store;
 use crate::tuf::client::{self, Client};
 use crate::tuf::state::State;
@@ -38,8 +39,20 @@ pub struct Built {
     pub size: u64,
     /// What it installs.
     pub tree: Tree,
+    /// Files that were made beside it.
+    pub beside: Vec<PathBuf>,
+    /// What it holds.
+    pub programs: Vec<Program>,
     /// Flags that do not apply to it.
     pub left_out: Vec<&'static str>,
+}
+
+/// An installer that has its name.
+pub(super) struct Committed {
+    /// Bytes.
+    pub(super) size: u64,
+    /// What was made beside it.
+    pub(super) beside: Vec<PathBuf>,
 }
 
 /// One installer to make.
@@ -118,7 +131,10 @@ fn fetch_all(
     let state = state.map(|base| State::for_repository(base, &options.anchor, &options.source));
     let anchor = options.anchor.clone();
     let mut client = Client::new(store, anchor, state, client::Options::default());
+    let phase = steps::phase("verifying");
     client.refresh(surroundings.now)?;
+    drop(phase);
+    let _phase = steps::phase("fetching");
     let mut fetcher = Fetcher::new(client, options.cache.clone(), threads);
     let mut fetched = BTreeMap::new();
     for (format, arch) in &options.installers {
@@ -159,13 +175,17 @@ fn build_jobs(
     let mut built = Vec::new();
     for ((job, tree), path) in jobs.iter().zip(trees).zip(paths) {
         printer.note(format!("Building {}", path.display()));
-        let size = make(job, &tree, options, &compressor, &path, printer)?;
+        let phase = steps::phase("building");
+        let Committed { size, beside } = make(job, &tree, options, &compressor, &path, printer)?;
+        drop(phase);
         built.push(Built {
             format: job.format,
             arch: job.arch,
             path,
             size,
             tree,
+            beside,
+            programs: job.fetched.programs.clone(),
             left_out: job.applied.left_out.clone(),
         });
     }
@@ -175,7 +195,7 @@ fn build_jobs(
     Ok(built)
 }
 
-/// Makes one installer and gives it its name; answers its size.
+/// Makes one installer and gives it its name.
 pub(super) fn make(
     job: &Job<'_>,
     tree: &Tree,
@@ -183,7 +203,7 @@ pub(super) fn make(
     compressor: &Compressor,
     path: &Path,
     printer: &Printer,
-) -> Result<u64, CliError> {
+) -> Result<Committed, CliError> {
     let context = BuildContext {
         compressor,
         compression: job.applied.compression,
@@ -235,8 +255,11 @@ fn write(
     Ok(file)
 }
 
-fn commit(file: AtomicFile) -> Result<u64, CliError> {
+fn commit(file: AtomicFile) -> Result<Committed, CliError> {
     let size = file.handle()?.metadata()?.len();
     file.commit()?;
-    Ok(size)
+    Ok(Committed {
+        size,
+        beside: Vec::new(),
+    })
 }

@@ -4,18 +4,18 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::build::Committed;
 use crate::cli::{CliError, Printer};
 use crate::fs::AtomicFile;
 use crate::intune::{app, wrap};
 
-/// Wraps the package that lies in `built`, and gives all files their names. Gives back the
-/// package's size.
+/// Wraps the package that lies in `built`, and gives all files their names.
 pub fn commit(
     built: AtomicFile,
     path: &Path,
     epoch: u64,
     printer: &Printer,
-) -> Result<u64, CliError> {
+) -> Result<Committed, CliError> {
     let shown = |path: &Path| {
         let name = path.file_name().unwrap_or(path.as_os_str());
         name.to_string_lossy().into_owned()
@@ -36,9 +36,11 @@ pub fn commit(
     about.file().write_all(text.as_bytes())?;
     let size = package.metadata()?.len();
     built.commit()?;
+    let mut beside = Vec::new();
     for (file, path) in [(wrapping, wrapped), (about, described)] {
         file.commit()?;
         printer.result(path.display().to_string())?;
+        beside.push(path);
     }
-    Ok(size)
+    Ok(Committed { size, beside })
 }

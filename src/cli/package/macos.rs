@@ -11,6 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::args::MacosArgs;
+use super::build::Committed;
 use crate::agent::config::Config;
 use crate::agent::mobileconfig;
 use crate::apple::manifest::manifest;
@@ -68,13 +69,13 @@ impl Finish {
 
     /// Signs and notarises the package that lies in `built`, makes the files that go with it,
     /// and gives them all their names.
-    pub fn commit(
+    pub(super) fn commit(
         &self,
         mut built: AtomicFile,
         path: &Path,
         identity: &install::Identity,
         printer: &Printer,
-    ) -> Result<u64, CliError> {
+    ) -> Result<Committed, CliError> {
         if let Some(signer) = &self.identity {
             printer.note(format!("Signing {}", path.display()));
             let signed = AtomicFile::create(path, 0o600)?;
@@ -93,11 +94,16 @@ impl Finish {
         let beside = self.beside(&built.handle()?, path, identity, printer)?;
         let size = built.file().metadata()?.len();
         built.commit()?;
+        let mut named = Vec::new();
         for (file, path) in beside {
             file.commit()?;
             printer.result(path.display().to_string())?;
+            named.push(path);
         }
-        Ok(size)
+        Ok(Committed {
+            size,
+            beside: named,
+        })
     }
 
     fn beside(

@@ -16,16 +16,20 @@ mod signing;
 mod summary;
 
 pub use args::Args;
+pub(in crate::cli) use args::switch;
 pub use batch::ManifestError;
 pub use build::{Built, build};
 pub use macos::Finish;
 pub use naming::Naming;
 pub use options::{Options, Place};
+pub use summary::Summary;
 
 use super::{CliError, Printer, Surroundings};
 
 /// Runs the command.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let json = args.output.json;
+    let printer = &printer.keeping_stdout(json);
     if let Some(manifest) = args.batch.manifest.clone() {
         return batch::run(&args, &manifest, surroundings, printer);
     }
@@ -35,15 +39,20 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         printer.warn(warning);
     }
     let installers = build(&options, surroundings, printer)?;
-    provenance.write(&installers, options.epoch, printer)?;
+    let files = provenance.write(&installers, options.epoch, printer)?;
     for built in &installers {
         printer.result(built.path.display().to_string())?;
     }
-    for line in summary::lines(&installers) {
+    // Nobody would see the digests.
+    if printer.is_quiet() && !json {
+        return Ok(());
+    }
+    let summary = Summary::of(&installers, &files)?;
+    for line in summary.lines(&options.config) {
         printer.note(line);
     }
-    if options.config.enrollment.is_some() {
-        printer.note("The installers hold the enroll secret; keep them where only hosts get them");
+    match json {
+        true => printer.json(&summary),
+        false => Ok(()),
     }
-    Ok(())
 }

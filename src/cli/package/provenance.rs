@@ -9,6 +9,7 @@ use crate::cli::{CliError, Printer};
 use crate::fs::write_atomic;
 use crate::inspect::{self, Report};
 use crate::provenance::{bom, checksums, statement};
+use crate::steps;
 
 /// Which of them are wanted.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -34,57 +35,68 @@ impl ProvenanceArgs {
         installers: &[Built],
         epoch: u64,
         printer: &Printer,
-    ) -> Result<(), CliError> {
+    ) -> Result<Vec<PathBuf>, CliError> {
         if !(self.checksums || self.sbom || self.statement) {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let _phase = steps::phase("reading back");
         let mut reports = Vec::new();
+        let mut written = Vec::new();
         for installer in installers {
             printer.note(format!("Reading {} back", installer.path.display()));
             let report = inspect::inspect(&installer.path)?;
-            self.write_beside(&installer.path, &report, epoch)?;
+            written.extend(self.write_beside(&installer.path, &report, epoch)?);
             reports.push(report);
         }
         if self.checksums {
-            write_sums(installers, &reports)?;
+            written.push(write_sums(installers, &reports)?);
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Reads one installer back, where that is wanted, and writes what is wanted beside it.
     pub(super) fn of_one(self, installer: &Path, epoch: u64) -> Result<(), CliError> {
         match self.sbom || self.statement {
-            true => self.write_beside(installer, &inspect::inspect(installer)?, epoch),
+            true => self
+                .write_beside(installer, &inspect::inspect(installer)?, epoch)
+                .map(|_| ()),
             false => Ok(()),
         }
     }
 
-    fn write_beside(self, installer: &Path, report: &Report, epoch: u64) -> Result<(), CliError> {
+    fn write_beside(
+        self,
+        installer: &Path,
+        report: &Report,
+        epoch: u64,
+    ) -> Result<Vec<PathBuf>, CliError> {
+        let mut written = Vec::new();
         let seconds = i64::try_from(epoch).unwrap_or_default();
         let built = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         if self.sbom {
             let text = bom(report, built)?;
-            write_atomic(&beside(installer, ".cdx.json"), &text, 0o644)?;
+            let path = beside(installer, ".cdx.json");
+            write_atomic(&path, &text, 0o644)?;
+            written.push(path);
         }
         if self.statement {
             let text = statement(report);
             let path = beside(installer, ".intoto.json");
             write_atomic(&path, text.as_bytes(), 0o644)?;
+            written.push(path);
         }
-        Ok(())
+        Ok(written)
     }
 }
 
-fn write_sums(installers: &[Built], reports: &[Report]) -> Result<(), CliError> {
+fn write_sums(installers: &[Built], reports: &[Report]) -> Result<PathBuf, CliError> {
     let folder = installers.first().and_then(|built| built.path.parent());
     let folder = folder.unwrap_or(Path::new(""));
     let files = reports.iter().map(|report| &report.file);
     let text = checksums(files.map(|file| (file.name.as_str(), file.sha256.as_str())));
-    Ok(write_atomic(
-        &folder.join("SHA256SUMS"),
-        text.as_bytes(),
-        0o644,
-    )?)
+    let path = folder.join("SHA256SUMS");
+    write_atomic(&path, text.as_bytes(), 0o644)?;
+    Ok(path)
 }
 
 /// The installer's path with something at its end.

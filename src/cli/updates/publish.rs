@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::agent::duration::GoDuration;
 use crate::publish::{self, Known, Options, Prefer, PublishError, Published};
@@ -58,6 +60,21 @@ pub struct Args {
     /// How long a timestamp that has to be signed anew is valid
     #[arg(long, value_name = "TIME", default_value = "14d")]
     timestamp_expires: Validity,
+
+    /// Print one JSON object (docs/schema/updates-publish.json)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    destination: &'a str,
+    dry_run: bool,
+    written: &'a [String],
+    deleted: &'a [String],
+    taken_over: bool,
+    bytes: u64,
+    timestamp: u64,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -66,6 +83,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// Publishes, and looks through the public address when there is one.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let printer = &printer.keeping_stdout(args.json);
     let place = super::remote::objects(&args.destination, args.place.at.endpoint.as_deref())?;
     let mut repository = args.place.open(printer)?;
     let known = Known::of(repository.layout());
@@ -92,7 +110,18 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         publish::publish(repository, &*place, &known, &options, signing, &tell)
     };
     let published = publish(&mut repository, &mut signing)?;
-    report(&published, args.dry_run, &repository, printer)?;
+    print(&published, args.dry_run, &repository, printer)?;
+    if args.json {
+        printer.json(&Report {
+            destination: &args.destination,
+            dry_run: args.dry_run,
+            written: &published.written,
+            deleted: &published.deleted,
+            taken_over: published.taken_over,
+            bytes: published.sent,
+            timestamp: repository.trusted().version(Role::Timestamp),
+        })?;
+    }
     let Some(url) = args.public_url.filter(|_| !args.dry_run) else {
         return Ok(());
     };
@@ -151,7 +180,7 @@ fn wait_for_caches(
     }
 }
 
-fn report(
+fn print(
     published: &Published,
     dry_run: bool,
     repository: &Repository,

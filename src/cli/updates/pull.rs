@@ -1,5 +1,8 @@
 //! `updates pull`.
 
+use serde::Serialize;
+
+use super::report::Documents;
 use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::publish::{self, Known};
 use crate::tuf::metadata::Role;
@@ -18,6 +21,19 @@ pub struct Args {
     /// Leave out the targets' files: enough to sign timestamps
     #[arg(long)]
     metadata_only: bool,
+
+    /// Print one JSON object (docs/schema/updates-pull.json)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    source: String,
+    taken_over: bool,
+    targets: Vec<String>,
+    bytes: u64,
+    metadata: Documents,
 }
 
 /// Takes over what is there, verified from this copy's root.
@@ -51,5 +67,14 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         pulled.targets.len(),
         pulled.fetched
     ));
-    Ok(())
+    match args.json {
+        true => printer.json(&Report {
+            source: args.source,
+            taken_over: pulled.metadata,
+            targets: pulled.targets,
+            bytes: pulled.fetched,
+            metadata: Documents::of(trusted),
+        }),
+        false => Ok(()),
+    }
 }

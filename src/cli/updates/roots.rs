@@ -1,5 +1,7 @@
 //! `updates roots`.
 
+use serde::Serialize;
+
 use super::{CliError, Place, Printer};
 use crate::tuf::repository;
 
@@ -8,6 +10,18 @@ use crate::tuf::repository;
 pub struct Args {
     #[command(flatten)]
     pub(super) place: Place,
+
+    /// Print one JSON object about it, with the document inside (docs/schema/updates-roots.json)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: u64,
+    expires: String,
+    sha256: String,
+    root: String,
 }
 
 /// Prints the newest root document on one line.
@@ -16,5 +30,14 @@ pub fn run(args: Args, printer: &Printer) -> Result<(), CliError> {
     // Another tool may have written it with line breaks; its signatures do not cover those.
     let text = String::from_utf8_lossy(root.bytes());
     let line: Vec<_> = text.lines().map(str::trim).collect();
-    printer.result(line.concat())
+    let line = line.concat();
+    if !args.json {
+        return printer.result(line);
+    }
+    printer.json(&Report {
+        version: root.signed.common.version,
+        expires: root.signed.common.expires.to_string(),
+        sha256: hex::encode(crate::compress::sha256(root.bytes())),
+        root: line,
+    })
 }

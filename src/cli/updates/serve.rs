@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use serde::Serialize;
+
 use super::{CliError, Place, Printer};
 use crate::publish::serve::{Catalogue, Server};
 use crate::store::tls;
@@ -26,6 +28,16 @@ pub struct Args {
     /// Key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// Print one JSON object when the first request can come (docs/schema/updates-serve.json)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    repository: String,
+    url: String,
 }
 
 /// Serves until a signal says stop.
@@ -47,11 +59,14 @@ pub fn run(args: Args, printer: &Printer) -> Result<(), CliError> {
         signal_hook::flag::register(signal, stop.clone())?;
     }
     let server = Server::bind(args.listen, tls, Catalogue::new(&folder))?;
-    printer.result(format!(
-        "serving {} at {scheme}://{}/",
-        folder.display(),
-        server.address()?
-    ))?;
+    let report = Report {
+        repository: folder.display().to_string(),
+        url: format!("{scheme}://{}/", server.address()?),
+    };
+    match args.json {
+        true => printer.json(&report)?,
+        false => printer.result(format!("serving {} at {}", report.repository, report.url))?,
+    }
     server.run(&stop)?;
     printer.note("stopped");
     Ok(())

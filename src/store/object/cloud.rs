@@ -20,6 +20,7 @@ use tokio::runtime::Runtime;
 
 use super::error::{Attempt, ObjectError, translate};
 use super::{Access, Condition, Headers, Listed, Objects, Version, credentials};
+use crate::steps::{self, Kind};
 use crate::store::{Blob, Store, StoreError, is_inside};
 
 /// Bytes of one part of a large object, and of one read. S3 allows 10 000 parts.
@@ -269,6 +270,8 @@ impl Objects for Cloud {
             source,
         };
         let mut input = std::fs::File::open(file).map_err(failed)?;
+        let len = input.metadata().map_err(failed)?.len();
+        let step = steps::begin(Kind::Upload, name, Some(len));
         let mut part = next_part(&mut input).map_err(failed)?;
         if part.len() < PART {
             return self
@@ -284,9 +287,11 @@ impl Objects for Cloud {
         let begin = inner.store.put_multipart_opts(&key, options);
         let mut upload = inner.wait("write", name, begin)?;
         while !part.is_empty() {
+            let bytes = part.len() as u64;
             let sent = upload.put_part(PutPayload::from(part));
             let next = inner
                 .wait("write", name, sent)
+                .inspect(|()| step.advance(bytes))
                 .and_then(|()| next_part(&mut input).map_err(failed));
             match next {
                 Ok(next) => part = next,

@@ -11,6 +11,7 @@ use aws_lc_rs::digest;
 
 use super::{Condition, Headers, Listed, ObjectError, Objects, Version};
 use crate::fs::Lock;
+use crate::steps::{self, Kind};
 use crate::store::{Blob, Disk, Store, StoreError, is_inside};
 
 /// Largest document that is compared before it is written over.
@@ -134,7 +135,11 @@ impl Objects for Folder {
     }
 
     fn upload(&self, name: &str, file: &Path, _headers: Headers) -> Result<(), ObjectError> {
-        self.write_from(file, name)
+        let len = std::fs::metadata(file).map_err(failed("read", file))?.len();
+        let step = steps::begin(Kind::Upload, name, Some(len));
+        self.write_from(file, name)?;
+        step.advance(len);
+        Ok(())
     }
 
     fn copy(&self, from: &str, to: &str) -> Result<(), ObjectError> {

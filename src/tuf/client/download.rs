@@ -11,6 +11,7 @@ use jiff::Timestamp as Instant;
 
 use super::fetch::Attempt;
 use super::{Client, ClientError, lock};
+use crate::steps::{self, Kind, Step, Told};
 use crate::store::{Blob, StoreError};
 use crate::tuf::hashes::{Digests, HashMismatch, Hasher};
 use crate::tuf::metadata::TargetFile;
@@ -169,7 +170,9 @@ impl Client {
                 continue;
             };
             // TUF 5.7.2 endless data: one byte more than was signed is enough to know.
-            let Ok(digests) = Digests::read(&mut (&file).take(target.length + 1)) else {
+            let bytes = (&file).take(target.length + 1);
+            let mut bytes = Told::new(bytes, Kind::Hash, name, Some(target.length));
+            let Ok(digests) = Digests::read(&mut bytes) else {
                 return Ok(None);
             };
             let is_right = digests.length == target.length;
@@ -252,6 +255,7 @@ struct Download<'a> {
     length: u64,
     file: Option<&'a mut File>,
     hasher: Hasher,
+    step: Step,
 }
 
 impl<'a> Download<'a> {
@@ -261,6 +265,7 @@ impl<'a> Download<'a> {
             length,
             file,
             hasher: Hasher::new(),
+            step: steps::begin(Kind::Download, name, Some(length)),
         };
         download.restart()?;
         Ok(download)
@@ -316,6 +321,7 @@ impl<'a> Download<'a> {
             };
             written.map_err(|e| Attempt::Fatal(self.failed(e)))?;
             self.hasher.update(&buffer[..n]);
+            self.step.advance(n as u64);
         }
         match promised {
             Some(promised) if self.hasher.length() < promised => Err(Attempt::Broken(None)),

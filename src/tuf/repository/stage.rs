@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{RepositoryError, io_error};
 use crate::fs::{following, joined};
+use crate::steps::{Kind, Told};
 use crate::tuf::hashes::{Digests, Hasher};
 
 /// Beyond this many files the disk is synced as a whole, in the end.
@@ -141,7 +142,8 @@ impl Stage<'_> {
 
     fn hash(&self, path: &Path) -> Result<Digests, RepositoryError> {
         let reading = || io_error(format!("read {}", path.display()));
-        let mut input = File::open(path).map_err(reading())?;
+        let input = File::open(path).map_err(reading())?;
+        let mut input = told(input, path).map_err(reading())?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 1 << 18];
         loop {
@@ -225,9 +227,17 @@ pub(super) fn side_by_side<T: Sync, R: Send>(
 /// Digests of files as they lie there, several at once.
 pub(super) fn hash_all(paths: &[PathBuf]) -> Result<Vec<Digests>, RepositoryError> {
     side_by_side(paths, |_, path| {
-        let digests = File::open(path).and_then(|mut file| Digests::read(&mut file));
+        let digests = File::open(path)
+            .and_then(|file| told(file, path))
+            .and_then(|mut file| Digests::read(&mut file));
         digests.map_err(io_error(format!("read {}", path.display())))
     })
+}
+
+fn told(file: File, path: &Path) -> io::Result<Told<File>> {
+    let length = file.metadata()?.len();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Told::new(file, Kind::Hash, &name, Some(length)))
 }
 
 fn sync_each(written: &Mutex<Receiver<Written>>) -> io::Result<()> {

@@ -21,7 +21,7 @@ use crate::cli::{CliError, Surroundings};
 use crate::fs;
 
 /// Flags of the run, by their names among the arguments: they go with `--manifest`.
-pub const OF_THE_RUN: [&str; 14] = [
+pub const OF_THE_RUN: [&str; 15] = [
     "manifest",
     "shard",
     "jobs",
@@ -35,6 +35,7 @@ pub const OF_THE_RUN: [&str; 14] = [
     "sbom",
     "statement",
     "verbose",
+    "json",
     "quiet",
 ];
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::work::Made;
 use super::{Failure, Shard};
@@ -76,8 +77,8 @@ struct Failed<'a> {
     error: &'a str,
 }
 
-/// Writes the document.
-pub fn write(path: &Path, made: &[Made], failures: &[Failure]) -> Result<(), CliError> {
+/// Writes the document, and gives it back.
+pub fn write(path: &Path, made: &[Made], failures: &[Failure]) -> Result<Value, CliError> {
     let document = Document {
         packages: made.iter().map(package).collect(),
         failures: failures
@@ -91,7 +92,8 @@ pub fn write(path: &Path, made: &[Made], failures: &[Failure]) -> Result<(), Cli
     };
     let mut bytes = serde_json::to_vec_pretty(&document).map_err(io::Error::other)?;
     bytes.push(b'\n');
-    fs::write_atomic(path, &bytes, 0o644).map_err(CliError::Place)
+    fs::write_atomic(path, &bytes, 0o644).map_err(CliError::Place)?;
+    Ok(serde_json::to_value(&document).map_err(io::Error::other)?)
 }
 
 fn package(made: &Made) -> Package<'_> {

@@ -88,7 +88,10 @@ pub fn run(
         printer.result(made.path.display().to_string())?;
     }
     let names = index::Names::of(run.shard);
-    index::write(&run.outdir.join(names.index), &made, &failures)?;
+    let written = index::write(&run.outdir.join(names.index), &made, &failures)?;
+    if args.output.json {
+        printer.json(&written)?;
+    }
     if args.provenance.checksums {
         index::write_sums(&run.outdir.join(names.sums), &made)?;
     }

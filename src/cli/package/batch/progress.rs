@@ -1,12 +1,11 @@
 //! What is seen of a batch while it runs: one bar on a terminal, a line per installer
 //! elsewhere, nothing with `--quiet`.
 
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::Printer;
+use crate::cli::{Printer, progress};
 
 const TEMPLATE: &str = "{pos}/{len} {wide_bar} {eta} {msg}";
 
@@ -21,10 +20,10 @@ pub struct Progress {
 impl Progress {
     /// Begins, with nothing done.
     pub fn new(of: usize, printer: Printer) -> Self {
-        let bar = !printer.is_quiet() && std::io::stderr().is_terminal();
+        let bar = !printer.is_quiet() && progress::has_bars();
         Self {
             bar: bar.then(|| {
-                let bar = ProgressBar::new(of as u64);
+                let bar = progress::add(ProgressBar::new(of as u64));
                 match ProgressStyle::with_template(TEMPLATE) {
                     Ok(style) => bar.with_style(style),
                     Err(_) => bar,

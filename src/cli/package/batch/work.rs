@@ -10,7 +10,7 @@ use super::plan::{Plan, Unit, label};
 use super::progress::Progress;
 use super::{Failure, Run};
 use crate::agent::fetched::Fetched;
-use crate::cli::package::build::{make, tree};
+use crate::cli::package::build::{Committed, make, tree};
 use crate::cli::printer::text;
 use crate::cli::{CliError, Printer};
 use crate::compress::Compressor;
@@ -127,7 +127,8 @@ impl Shop<'_> {
         }
         let tree = tree(&job)?;
         let (options, quiet) = (&team.options, Printer::new(true));
-        let size = make(&job, &tree, options, self.compressor, &unit.path, &quiet)?;
+        let Committed { size, .. } =
+            make(&job, &tree, options, self.compressor, &unit.path, &quiet)?;
         let file =
             std::fs::File::open(&unit.path).map_err(|e| fs::naming(e, "open", &unit.path))?;
         let sha256 =
