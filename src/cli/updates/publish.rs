@@ -66,6 +66,20 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    fn options(&self) -> Options {
+        Options {
+            dry_run: self.dry_run,
+            delete: self.delete.then_some(self.grace),
+            repair: self.repair,
+            prefer: self.prefer,
+            status_page: self.status_page.clone(),
+            lock_time: self.lock_time,
+            ..Options::default()
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     destination: &'a str,
@@ -85,17 +99,9 @@ fn time(text: &str) -> Result<Duration, String> {
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let printer = &printer.keeping_stdout(args.json);
     let place = super::remote::objects(&args.destination, args.place.at.endpoint.as_deref())?;
-    let mut repository = args.place.open(printer)?;
+    let mut repository = args.place.clone().open(printer)?;
     let known = Known::of(repository.layout());
-    let options = Options {
-        dry_run: args.dry_run,
-        delete: args.delete.then_some(args.grace),
-        repair: args.repair,
-        prefer: args.prefer,
-        status_page: args.status_page,
-        lock_time: args.lock_time,
-        ..Options::default()
-    };
+    let options = args.options();
     let mut passphrases = Passphrases::new(surroundings, printer);
     let mut signing = Signing {
         ask: &mut passphrases,
@@ -110,18 +116,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         publish::publish(repository, &*place, &known, &options, signing, &tell)
     };
     let published = publish(&mut repository, &mut signing)?;
-    print(&published, args.dry_run, &repository, printer)?;
-    if args.json {
-        printer.json(&Report {
-            destination: &args.destination,
-            dry_run: args.dry_run,
-            written: &published.written,
-            deleted: &published.deleted,
-            taken_over: published.taken_over,
-            bytes: published.sent,
-            timestamp: repository.trusted().version(Role::Timestamp),
-        })?;
-    }
+    print(&args, &published, &repository, printer)?;
     let Some(url) = args.public_url.filter(|_| !args.dry_run) else {
         return Ok(());
     };
@@ -181,12 +176,13 @@ fn wait_for_caches(
 }
 
 fn print(
+    args: &Args,
     published: &Published,
-    dry_run: bool,
     repository: &Repository,
     printer: &Printer,
 ) -> Result<(), CliError> {
-    let verbs = match dry_run {
+    let timestamp = repository.trusted().version(Role::Timestamp);
+    let verbs = match args.dry_run {
         true => ("would write", "would delete"),
         false => ("wrote", "deleted"),
     };
@@ -205,7 +201,18 @@ fn print(
         "{} files, {} bytes sent; timestamp version {}",
         published.written.len(),
         published.sent,
-        repository.trusted().version(Role::Timestamp)
+        timestamp
     ));
-    Ok(())
+    match args.json {
+        true => printer.json(&Report {
+            destination: &args.destination,
+            dry_run: args.dry_run,
+            written: &published.written,
+            deleted: &published.deleted,
+            taken_over: published.taken_over,
+            bytes: published.sent,
+            timestamp,
+        }),
+        false => Ok(()),
+    }
 }
