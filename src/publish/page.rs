@@ -19,6 +19,8 @@ struct Page {
     version: &'static str,
     now: String,
     now_shown: String,
+    state: &'static str,
+    summary: String,
     roles: Vec<Role>,
     components: Vec<Component>,
     others: Vec<Other>,
@@ -76,10 +78,13 @@ pub fn render(inventory: &Inventory, now: Instant) -> Result<String, PublishErro
             }),
         }
     }
+    let (state, summary) = summary(&inventory.roles);
     let page = Page {
         version: env!("CARGO_PKG_VERSION"),
         now: now.to_string(),
         now_shown: shown(now),
+        state,
+        summary,
         roles: inventory.roles.iter().map(role).collect(),
         components: components
             .into_iter()
@@ -100,6 +105,37 @@ fn shown(at: Instant) -> String {
         .collect()
 }
 
+// What somebody who looks for a moment has to know.
+fn summary(roles: &[RoleStatus]) -> (&'static str, String) {
+    let Some(first) = roles.iter().min_by_key(|role| role.seconds_left) else {
+        return ("over", "There are no metadata".to_owned());
+    };
+    let about = format!("{} {}", first.role.name(), left(first));
+    match state(first) {
+        "over" => ("over", format!("Agents accept nothing from here: {about}")),
+        state => (state, format!("All metadata are valid; {about}")),
+    }
+}
+
+fn left(role: &RoleStatus) -> String {
+    match role.seconds_left {
+        0.. => format!("expires in {}", length(role.seconds_left)),
+        _ => format!("expired {} ago", length(-role.seconds_left)),
+    }
+}
+
+fn state(role: &RoleStatus) -> &'static str {
+    let soon = match role.role {
+        crate::tuf::metadata::Role::Timestamp => 3 * DAY,
+        _ => 30 * DAY,
+    };
+    match role.seconds_left {
+        ..=0 => "over",
+        seconds if seconds <= soon => "soon",
+        _ => "good",
+    }
+}
+
 fn role(role: &RoleStatus) -> Role {
     let days = role.seconds_left as f64 / DAY as f64;
     // A week, a month, a year and ten years at equal distances.
@@ -111,23 +147,12 @@ fn role(role: &RoleStatus) -> Role {
             [low, high] if days < *high => Some(i as f64 + (days - low).max(0.0) / (high - low)),
             _ => None,
         });
-    let soon = match role.role {
-        crate::tuf::metadata::Role::Timestamp => 3.0,
-        _ => 30.0,
-    };
     Role {
         name: role.role.name().to_owned(),
         version: role.version.to_string(),
         date: role.expires.chars().take(10).collect(),
-        left: match role.seconds_left {
-            0.. => format!("expires in {}", length(role.seconds_left)),
-            _ => format!("expired {} ago", length(-role.seconds_left)),
-        },
-        state: match days {
-            _ if days <= 0.0 => "over",
-            _ if days <= soon => "soon",
-            _ => "good",
-        },
+        left: left(role),
+        state: state(role),
         width: format!("{:.1}", place.unwrap_or(4.0) * 25.0),
     }
 }
