@@ -4,6 +4,7 @@
 use libtest_mimic::Trial;
 use serde_json::Value;
 
+use crate::harness::faults::{self, FaultServer};
 use crate::harness::schema::conforms;
 use crate::harness::scratch::Run;
 use crate::harness::server::Server;
@@ -22,6 +23,8 @@ pub fn trials() -> Vec<Trial> {
         served("mirror/other_root", other_root),
         trial_needing("mirror/expired", &["faketime"], expired),
         trial("mirror/refused", refused),
+        trial_needing("mirror/delegated", &["python-tuf"], delegated),
+        trial_needing("mirror/own_authority", &["openssl"], own_authority),
         trial_needing("mirror/go_tuf_follows", &["go", "python3"], || {
             follows(Peer::GoTuf);
         }),
@@ -248,6 +251,102 @@ fn refused() {
         updates(&scratch, words.split(' ')).fails(2).says(message);
     }
     before.unchanged(&scratch.state("repo/repository"));
+}
+
+/// What upstream's delegated roles are trusted for is taken like the rest, under our targets
+/// role; what they are not trusted for is not there.
+fn delegated() {
+    let scratch = Scratch::new();
+    init(&scratch);
+    std::fs::create_dir_all(scratch.join("there/repository")).unwrap();
+    scratch.write("orbit", elf(62));
+    let args = [
+        "there/repository",
+        "orbit/linux/stable/orbit",
+        "orbit",
+        "!osqueryd/linux/stable/osqueryd",
+        "orbit",
+    ];
+    scratch.python("delegated.py", args).ok();
+    scratch.copy(
+        &scratch.join("there/repository/1.root.json"),
+        "upstream.json",
+    );
+    let done = report(mirror(&scratch, "there/repository", "--channel stable"));
+    let taken = done["mirrored"].as_array().unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0]["target"], "orbit/linux/stable/orbit");
+    let here = listed(&scratch, "repo");
+    assert!(here["orbit/linux/stable/orbit"].is_object());
+    mirror(
+        &scratch,
+        "there/repository",
+        "--channel stable --component osqueryd",
+    )
+    .fails(2)
+    .says("error: there/repository has no target with --component osqueryd\n");
+    let again = mirror(&scratch, "there/repository", "--channel stable").ok();
+    again.says("nothing is new there");
+    updates(&scratch, ["verify", "--path", "repo"]).ok();
+    // The role's document does not say what was signed.
+    let deep = scratch.text("there/repository/deep.json");
+    scratch.write("there/repository/deep.json", deep.replace("64", "65"));
+    nothing_added_again(&scratch);
+}
+
+fn nothing_added_again(scratch: &Scratch) {
+    let before = scratch.state("repo/repository");
+    std::fs::remove_dir_all(scratch.join("repo/keys/upstreams")).unwrap();
+    mirror(scratch, "there/repository", "--channel stable").fails(1);
+    before.unchanged(&scratch.state("repo/repository"));
+}
+
+/// A server whose certificate its own authority signed, which wants to know who asks.
+fn own_authority() {
+    let scratch = Scratch::new();
+    init(&scratch);
+    scratch.copy(&harness::fixtures().join("go-tuf/fleetctl-style"), "there");
+    scratch.copy(
+        &scratch.join("there/repository/1.root.json"),
+        "upstream.json",
+    );
+    let (certificate, key) = faults::certificate(&scratch, "client", "127.0.0.1");
+    let folder = scratch.join("there/repository");
+    let (server, authority) = FaultServer::mutual_tls(&folder, &scratch, &certificate);
+    let file = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let trust = format!(
+        "--channel stable --update-tls-certificate {}",
+        file(&authority)
+    );
+    let shown = format!(
+        "{trust} --update-tls-client-certificate {} --update-tls-client-key {}",
+        file(&certificate),
+        file(&key)
+    );
+    let before = scratch.state("repo/repository");
+    mirror(&scratch, &server.url, "--channel stable")
+        .fails(1)
+        .says("certificate");
+    mirror(&scratch, &server.url, &trust).fails(1);
+    mirror(&scratch, &server.url, &trust.replace(".crt", ".key"))
+        .fails(1)
+        .says("server.key holds no PEM certificate");
+    let half = format!("{trust} --update-tls-client-key {}", file(&key));
+    mirror(&scratch, &server.url, &half)
+        .fails(2)
+        .says("--update-tls-client-certificate");
+    let other = shown.replace("client.key", "server.key");
+    mirror(&scratch, &server.url, &other)
+        .fails(1)
+        .says("does not belong to the certificate in ");
+    before.unchanged(&scratch.state("repo/repository"));
+    let done = report(mirror(&scratch, &server.url, &shown));
+    assert!(!done["mirrored"].as_array().unwrap().is_empty());
+    let words = shown.trim_start_matches("--channel stable ");
+    let words = ["verify", &server.url, "--update-roots", "@upstream.json"]
+        .into_iter()
+        .chain(words.split(' '));
+    updates(&scratch, words).ok();
 }
 
 fn follows(peer: Peer) {

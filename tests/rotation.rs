@@ -4,6 +4,7 @@ use std::path::Path;
 
 use libtest_mimic::Trial;
 
+use crate::harness::scratch::Run;
 use crate::harness::server::Server;
 use crate::harness::{Scratch, trial, trial_needing};
 use crate::tuf_peers::Peer;
@@ -11,27 +12,34 @@ use crate::updates::{add, elf, fixture, init, updates};
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         trial("rotation/keys", keys_are_replaced),
         trial("rotation/threshold", two_root_keys),
         trial("rotation/refused", refused),
-        trial_needing("rotation/python_tuf", &["python-tuf", "python3"], || {
-            every_role(Peer::PythonTuf);
-        }),
-        trial_needing("rotation/go_tuf", &["go", "python3"], || {
-            every_role(Peer::GoTuf)
-        }),
-        trial_needing(
-            "rotation/compromised_python_tuf",
+    ];
+    type Test = fn(Agent);
+    const TESTS: [(&str, Test); 4] = [
+        ("every_role", every_role),
+        ("compromised", compromised),
+        ("root_below_the_threshold", root_below_the_threshold),
+        ("root_at_the_threshold", root_at_the_threshold),
+    ];
+    const AGENTS: [(Agent, &str, &[&str]); 3] = [
+        (
+            Agent::Peer(Peer::PythonTuf),
+            "python_tuf",
             &["python-tuf", "python3"],
-            || {
-                compromised(Peer::PythonTuf);
-            },
         ),
-        trial_needing("rotation/compromised_go_tuf", &["go", "python3"], || {
-            compromised(Peer::GoTuf);
-        }),
-    ]
+        (Agent::Peer(Peer::GoTuf), "go_tuf", &["go", "python3"]),
+        (Agent::Tough, "tough", &["tough-client"]),
+    ];
+    for (name, test) in TESTS {
+        for (agent, who, needs) in AGENTS {
+            let name = format!("rotation/{name}_{who}");
+            trials.push(trial_needing(&name, needs, move || test(agent)));
+        }
+    }
+    trials
 }
 
 fn rotate(scratch: &Scratch, role: &str) {
@@ -116,96 +124,209 @@ fn refused() {
     before.unchanged(&scratch.state("repo"));
 }
 
-fn begin(scratch: &Scratch, peer: Peer) -> Server {
-    init(scratch);
-    scratch.write("orbit", elf(62));
-    add(scratch, "orbit", "1").ok();
-    let served = scratch.copy(&scratch.join("repo/repository"), "served");
-    let server = Server::python(&served);
-    let root = scratch.join("repo/repository/1.root.json");
-    assert_eq!(
-        peer.follow(scratch, &server.url, Some(&root), true),
-        elf(62)
-    );
-    server
+/// Somebody else's client.
+#[derive(Clone, Copy)]
+enum Agent {
+    Peer(Peer),
+    /// The Rust library, for what fleetpack made from the start.
+    Tough,
 }
 
-fn serve(scratch: &Scratch, repository: &str) {
-    let _ = std::fs::remove_file(scratch.join("served/2.root.json"));
-    scratch.copy(Path::new(&scratch.join(repository)), "served");
+/// Where it looks: a web server, or the folder for tough.
+struct Served {
+    scratch: Scratch,
+    agent: Agent,
+    server: Option<Server>,
 }
 
-fn every_role(peer: Peer) {
-    let scratch = Scratch::new();
-    let server = begin(&scratch, peer);
-    for role in ["targets", "snapshot", "timestamp", "root", "root"] {
-        rotate(&scratch, role);
-        serve(&scratch, "repo/repository");
-        assert_eq!(
-            peer.follow(&scratch, &server.url, None, true),
-            elf(62),
-            "{role}"
-        );
-        updates(&scratch, ["timestamp", "--path", "repo"]).ok();
-        serve(&scratch, "repo/repository");
-        peer.follow(&scratch, &server.url, None, false);
+impl Served {
+    /// `repo`, of which the agent has seen the first root.
+    fn begin(scratch: &Scratch, agent: Agent) -> Self {
+        let served = scratch.copy(&scratch.join("repo/repository"), "served");
+        let server = match agent {
+            Agent::Tough => None,
+            Agent::Peer(_) => Some(Server::python(&served)),
+        };
+        let served = Self {
+            scratch: scratch.clone(),
+            agent,
+            server,
+        };
+        let root = scratch.join("repo/repository/1.root.json");
+        assert_eq!(served.first(&root), elf(62));
+        served
+    }
+
+    fn look(&self, root: Option<&Path>) -> Run {
+        let _ = std::fs::remove_file(self.scratch.join("got"));
+        if let Agent::Peer(peer) = self.agent {
+            let url = self.server.as_ref().map_or("", |server| &server.url);
+            return peer.look(&self.scratch, url, root, true);
+        }
+        if let Some(root) = root {
+            std::fs::copy(root, self.scratch.join("tough-root")).unwrap();
+        }
+        let args = ["served", "tough-state", "tough-root"];
+        let run = self.scratch.tool("tough-client", args);
+        run.arg("orbit/linux/stable/orbit").arg("got")
+    }
+
+    /// The agent begins with a root.
+    fn first(&self, root: &Path) -> Vec<u8> {
+        self.look(Some(root)).ok();
+        self.scratch.read("got")
+    }
+
+    /// The agent goes on with its state.
+    fn follow(&self) -> Vec<u8> {
+        self.look(None).ok();
+        self.scratch.read("got")
+    }
+
+    /// It does so and refuses what it finds.
+    fn refuses(&self) {
+        self.look(None).fails(1);
+        assert!(!self.scratch.join("got").exists());
+    }
+
+    /// This repository is published in place of the other.
+    fn publish(&self, repository: &str) {
+        let folder = self.scratch.join("served");
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => std::fs::remove_dir_all(path).unwrap(),
+                false => std::fs::remove_file(path).unwrap(),
+            }
+        }
+        let repository = self.scratch.join(repository).join("repository");
+        self.scratch.copy(&repository, "served");
     }
 }
 
-fn compromised(peer: Peer) {
-    for role in ["timestamp", "snapshot", "targets"] {
+fn begin(scratch: &Scratch, agent: Agent) -> Served {
+    init(scratch);
+    scratch.write("orbit", elf(62));
+    add(scratch, "orbit", "1").ok();
+    Served::begin(scratch, agent)
+}
+
+fn every_role(agent: Agent) {
+    let scratch = Scratch::new();
+    let served = begin(&scratch, agent);
+    for role in ["targets", "snapshot", "timestamp", "root", "root"] {
+        rotate(&scratch, role);
+        served.publish("repo");
+        assert_eq!(served.follow(), elf(62), "{role}");
+        updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+        served.publish("repo");
+        assert_eq!(served.follow(), elf(62), "{role}");
+    }
+}
+
+/// What an attacker would like agents to run.
+fn evil() -> Vec<u8> {
+    [elf(62).as_slice(), b"evil"].concat()
+}
+
+/// Somebody with the online keys publishes other bytes under higher versions.
+fn steal(scratch: &Scratch) {
+    scratch.copy(&scratch.join("repo"), "stolen");
+    scratch.write("evil", evil());
+}
+
+fn publish_evil(scratch: &Scratch) {
+    for version in ["2", "3", "4"] {
+        let words = "add --path stolen --target evil --name orbit --platform linux -t stable";
+        let words = words.split(' ').chain(["--version", version]);
+        updates(scratch, words).ok();
+    }
+}
+
+fn replace(scratch: &Scratch, path: &str, roles: &str) {
+    let words = ["rotate", "--compromised", roles, "--path", path];
+    updates(scratch, words).ok();
+}
+
+fn follows_from_now_on(served: &Served, what: &str) {
+    let scratch = &served.scratch;
+    served.publish("repo");
+    assert_eq!(served.follow(), elf(62), "{what}");
+    add(scratch, "orbit", "1.1").ok();
+    served.publish("repo");
+    assert_eq!(served.follow(), elf(62), "{what}");
+}
+
+fn compromised(agent: Agent) {
+    for roles in ["timestamp,targets", "snapshot,targets", "targets"] {
         let scratch = Scratch::new();
-        let server = begin(&scratch, peer);
-        // Somebody with the online keys publishes other bytes under higher versions.
-        scratch.copy(&scratch.join("repo"), "stolen");
-        scratch.write("evil", [elf(62).as_slice(), b"evil"].concat());
-        for version in ["2", "3", "4"] {
-            updates(
-                &scratch,
-                [
-                    "add",
-                    "--path",
-                    "stolen",
-                    "--target",
-                    "evil",
-                    "--name",
-                    "orbit",
-                    "--platform",
-                    "linux",
-                    "--version",
-                    version,
-                    "-t",
-                    "stable",
-                ],
-            )
-            .ok();
-        }
-        serve(&scratch, "stolen/repository");
-        assert_ne!(peer.follow(&scratch, &server.url, None, true), elf(62));
-        let roles = match role {
-            "timestamp" => "timestamp,targets",
-            "snapshot" => "snapshot,targets",
-            other => other,
-        };
-        updates(
-            &scratch,
-            ["rotate", "--compromised", roles, "--path", "repo"],
-        )
-        .ok();
+        let served = begin(&scratch, agent);
+        steal(&scratch);
+        publish_evil(&scratch);
+        served.publish("stolen");
+        assert_eq!(served.follow(), evil());
+        replace(&scratch, "repo", roles);
         let targets = document(&scratch, "targets.json");
         assert_eq!(targets["signatures"].as_array().unwrap().len(), 1);
-        serve(&scratch, "repo/repository");
-        assert_eq!(
-            peer.follow(&scratch, &server.url, None, true),
-            elf(62),
-            "{role}"
-        );
-        add(&scratch, "orbit", "1.1").ok();
-        serve(&scratch, "repo/repository");
-        assert_eq!(
-            peer.follow(&scratch, &server.url, None, true),
-            elf(62),
-            "{role}"
-        );
+        follows_from_now_on(&served, roles);
+    }
+}
+
+/// One of two root keys, and all others: no root can be made of that.
+fn root_below_the_threshold(agent: Agent) {
+    let scratch = Scratch::new();
+    init(&scratch);
+    for edit in [["add", "root", "--new=1"], ["threshold", "root", "2"]] {
+        let words = ["keys"].into_iter().chain(edit).chain(["--path", "repo"]);
+        updates(&scratch, words).ok();
+    }
+    scratch.write("orbit", elf(62));
+    add(&scratch, "orbit", "1").ok();
+    let served = Served::begin(&scratch, agent);
+    steal(&scratch);
+    publish_evil(&scratch);
+    served.publish("stolen");
+    assert_eq!(served.follow(), evil());
+    // The attacker's own root, which one of the two keys has signed.
+    let own = document(&scratch, "root.json")["signed"]["roles"]["root"]["keyids"][1].clone();
+    replace(&scratch, "stolen", "root,targets");
+    let path = "stolen/repository/4.root.json";
+    let mut root: serde_json::Value = serde_json::from_slice(&scratch.read(path)).unwrap();
+    let signatures = root["signatures"].as_array_mut().unwrap();
+    signatures.retain(|signature| signature["keyid"] != own);
+    assert_eq!(signatures.len(), 3);
+    let root = serde_json::to_vec(&root).unwrap();
+    scratch.write(path, &root);
+    scratch.write("stolen/repository/root.json", root);
+    served.publish("stolen");
+    served.refuses();
+    replace(&scratch, "repo", "root,targets");
+    follows_from_now_on(&served, "root,targets");
+}
+
+/// Enough root keys are in other hands: whoever has followed the attacker's root follows no
+/// other one, and takes nothing of ours for the attacker's; everybody else follows the chain.
+fn root_at_the_threshold(agent: Agent) {
+    let scratch = Scratch::new();
+    let served = begin(&scratch, agent);
+    steal(&scratch);
+    replace(&scratch, "stolen", "root,targets");
+    publish_evil(&scratch);
+    served.publish("stolen");
+    assert_eq!(served.follow(), evil());
+    replace(&scratch, "repo", "root,targets");
+    served.publish("repo");
+    match agent {
+        // It begins with the root that it was installed with each time.
+        Agent::Tough => assert_eq!(served.follow(), elf(62)),
+        Agent::Peer(_) => served.refuses(),
+    }
+    for root in ["1.root.json", "2.root.json"] {
+        for state in ["python-state", "go-state", "tough-state"] {
+            let _ = std::fs::remove_dir_all(scratch.join(state));
+        }
+        let root = scratch.join("repo/repository").join(root);
+        assert_eq!(served.first(&root), elf(62));
+        follows_from_now_on(&served, "installed anew");
     }
 }

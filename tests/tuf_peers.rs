@@ -5,6 +5,7 @@ use std::path::Path;
 
 use libtest_mimic::Trial;
 
+use crate::harness::scratch::Run;
 use crate::harness::server::Server;
 use crate::harness::{Scratch, tools, trial_needing};
 use crate::updates::{FIXTURES, add, elf, fixture, init, updates};
@@ -27,6 +28,15 @@ impl Peer {
         root: Option<&Path>,
         download: bool,
     ) -> Vec<u8> {
+        self.look(scratch, url, root, download).ok();
+        match download {
+            true => scratch.read("got"),
+            false => Vec::new(),
+        }
+    }
+
+    /// As [`Peer::follow`], about to run.
+    pub fn look(self, scratch: &Scratch, url: &str, root: Option<&Path>, download: bool) -> Run {
         let state = match self {
             Self::PythonTuf => "python-state",
             Self::GoTuf => "go-state",
@@ -43,12 +53,8 @@ impl Peer {
             args.extend(["orbit/linux/stable/orbit".to_owned(), "got".to_owned()]);
         }
         match self {
-            Self::PythonTuf => scratch.python("ngclient.py", args).ok(),
-            Self::GoTuf => scratch.program(&tools::go_program("go-tuf"), args).ok(),
-        };
-        match download {
-            true => scratch.read("got"),
-            false => Vec::new(),
+            Self::PythonTuf => scratch.python("ngclient.py", args),
+            Self::GoTuf => scratch.program(&tools::go_program("go-tuf"), args),
         }
     }
 }

@@ -76,7 +76,24 @@ impl FaultServer {
     /// the path of that certificate (PEM). The test needs `openssl`.
     pub fn tls(root: &Path, scratch: &Scratch) -> (Self, PathBuf) {
         let (certificate, key) = certificate(scratch, "server", "127.0.0.1");
-        let config = server_config(&certificate, &key);
+        let config = server_config(&certificate, &key, None);
+        (Self::start(root, Some(config)), certificate)
+    }
+
+    /// As [`FaultServer::tls`], for clients with the certificate `client` (PEM) alone.
+    pub fn mutual_tls(root: &Path, scratch: &Scratch, client: &Path) -> (Self, PathBuf) {
+        use rustls_pki_types::CertificateDer;
+        use rustls_pki_types::pem::PemObject;
+        let (certificate, key) = certificate(scratch, "server", "127.0.0.1");
+        let mut known = rustls::RootCertStore::empty();
+        known
+            .add(CertificateDer::from_pem_file(client).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let known = Arc::new(known);
+        let verifier =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(known, provider).build();
+        let config = server_config(&certificate, &key, Some(verifier.unwrap()));
         (Self::start(root, Some(config)), certificate)
     }
 
@@ -337,7 +354,11 @@ pub fn certificate(scratch: &Scratch, name: &str, address: &str) -> (PathBuf, Pa
     (certificate, key)
 }
 
-fn server_config(certificate: &Path, key: &Path) -> Arc<rustls::ServerConfig> {
+fn server_config(
+    certificate: &Path,
+    key: &Path,
+    clients: Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>,
+) -> Arc<rustls::ServerConfig> {
     use rustls_pki_types::pem::PemObject;
     use rustls_pki_types::{CertificateDer, PrivateKeyDer};
     let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
@@ -345,9 +366,11 @@ fn server_config(certificate: &Path, key: &Path) -> Arc<rustls::ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
         .unwrap();
+    let config = match clients {
+        None => config.with_no_client_auth(),
+        Some(verifier) => config.with_client_cert_verifier(verifier),
+    };
+    let config = config.with_single_cert(chain, key).unwrap();
     Arc::new(config)
 }

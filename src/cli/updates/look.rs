@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::remote::Published;
+use super::tls::Tls;
 use super::{At, CliError, Place, Printer};
 use crate::cli::error::with_causes;
 use crate::cli::package::anchor;
 use crate::hint::Hint;
-use crate::store::{self, HttpOptions};
+use crate::store;
 use crate::tuf::client::{Client, Options};
 use crate::tuf::metadata::{Role, TargetFile};
 use crate::tuf::repository::{self, Layout, Memory};
@@ -27,6 +28,9 @@ pub struct Look {
     /// Root metadata to begin with (JSON, or @FILE)
     #[arg(long, value_name = "ROOTS")]
     update_roots: Option<String>,
+
+    #[command(flatten)]
+    tls: Tls,
 }
 
 /// A repository that was found trustworthy.
@@ -60,6 +64,7 @@ impl Look {
         if let (None, Some(url)) = (&self.url, at.url().map(str::to_owned)) {
             return elsewhere(at.clone(), url, self.update_roots.as_deref(), expiry);
         }
+        let options = self.tls.options()?;
         let (place, anchor, layout) = match (self.url, self.update_roots) {
             (Some(url), roots) => {
                 let anchor = anchor::of(roots.as_deref(), &url)?;
@@ -75,7 +80,7 @@ impl Look {
                 (place, anchor, Some(layout))
             }
         };
-        let store = store::open(&place, HttpOptions::default())?;
+        let store = store::open(&place, options)?;
         let mut client = Client::new(store, anchor, None, Options::default());
         if let Err(error) = client.refresh_with(expiry) {
             // A link that is missing is the cause, what is refused for it the consequence.

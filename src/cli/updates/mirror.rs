@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::change::{self, Change, Linking};
 use super::report::{self, Documents, Published};
+use super::tls::Tls;
 use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::Parts;
 use crate::agent::release::Release;
 use crate::cli::package::anchor;
-use crate::store::{self, HttpOptions};
+use crate::store;
 use crate::tuf::client::{Client, Options};
-use crate::tuf::metadata::Targets;
+use crate::tuf::metadata::TargetFile;
 use crate::tuf::repository::{Adding, Mirrored, NewTarget, Repository};
 
 /// What follows `mirror`.
@@ -41,6 +42,9 @@ pub struct Args {
     platform: Vec<String>,
 
     #[command(flatten)]
+    tls: Tls,
+
+    #[command(flatten)]
     linking: Linking,
 
     #[command(flatten)]
@@ -65,7 +69,7 @@ struct Upstream {
 /// Follows upstream, fetches what is new in it, publishes it.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let anchor = anchor::of(args.update_roots.as_deref(), &args.from)?;
-    let store = store::open(&args.from, HttpOptions::default())?;
+    let store = store::open(&args.from, args.tls.options()?)?;
     let (json, validities) = (args.change.json, args.change.validities());
     let selection = Selection {
         channel: args.channel,
@@ -76,8 +80,11 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     let state = repository.layout().upstream(&anchor, &args.from);
     let mut client = Client::new(store, anchor, Some(state), Options::default());
     let there = client.refresh(surroundings.now)?.clone();
-    selection.check(&there.targets().signed, &args.from)?;
-    let mirrored = repository.compare(&there.targets().signed, |name| selection.takes(name));
+    // Whoever lists it there, and is trusted for its name: here it is our targets role.
+    let listed = client.all_targets()?;
+    selection.check(&listed, &args.from)?;
+    let wanted = listed.iter().filter(|(name, _)| selection.takes(name));
+    let mirrored = repository.compare(wanted.map(|(name, target)| (name, target)));
     let new = fetch(&repository, &client, &mirrored, printer)?;
     if new.is_empty() {
         printer.note("nothing is new there");
@@ -158,20 +165,20 @@ impl Selection {
     }
 
     // A channel or component that nobody publishes is a mistake, not an empty wish.
-    fn check(&self, there: &Targets, url: &str) -> Result<(), CliError> {
+    fn check(&self, there: &[(String, TargetFile)], url: &str) -> Result<(), CliError> {
         type Part = fn(Parts<'_>) -> &str;
         let flags: [(&str, &[String], Part); 3] = [
             ("channel", &self.channel, |parts| parts.channel),
             ("component", &self.component, |parts| parts.component),
             ("platform", &self.platform, |parts| parts.platform),
         ];
-        let parts = || there.targets.keys().filter_map(|name| Parts::of(name));
+        let parts = || there.iter().filter_map(|(name, _)| Parts::of(name));
         let missing = flags.into_iter().find_map(|(flag, values, part)| {
             let known = |value: &&String| parts().any(|parts| part(parts) == value.as_str());
             let value = values.iter().find(|value| !known(value))?;
             Some(format!("{url} has no target with --{flag} {value}"))
         });
-        let none = || !there.targets.keys().any(|name| self.takes(name));
+        let none = || !there.iter().any(|(name, _)| self.takes(name));
         let missing = missing.or_else(|| none().then(|| format!("{url} has no such target")));
         let hint = || format!("fleetpack updates status {url} shows what it has");
         missing.map_or(Ok(()), |message| Err(CliError::usage(message, hint())))

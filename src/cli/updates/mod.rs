@@ -29,6 +29,7 @@ mod rotate;
 mod serve;
 mod status;
 mod timestamp;
+mod tls;
 mod tokens;
 mod verify;
 

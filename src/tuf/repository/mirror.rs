@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::targets::NewTarget;
 use super::{Layout, Repository, RepositoryError, commit, io_error};
 use crate::tuf::client::{Client, ClientError, Job};
-use crate::tuf::metadata::{TargetFile, Targets};
+use crate::tuf::metadata::TargetFile;
 use crate::tuf::state::State;
 
 /// One content of another repository that this one lacks.
@@ -43,11 +43,14 @@ impl Layout {
 }
 
 impl Repository {
-    /// Compares targets of another repository that `wanted` picks with our own.
-    pub fn compare(&self, there: &Targets, wanted: impl Fn(&str) -> bool) -> Mirrored {
+    /// Compares targets of another repository with our own.
+    pub fn compare<'a>(
+        &self,
+        there: impl Iterator<Item = (&'a String, &'a TargetFile)>,
+    ) -> Mirrored {
         let mut mirrored = Mirrored::default();
         let mut contents: BTreeMap<String, usize> = BTreeMap::new();
-        for (name, target) in there.targets.iter().filter(|(name, _)| wanted(name)) {
+        for (name, target) in there {
             if self.has(name, target) {
                 mirrored.unchanged.push(name.clone());
                 continue;

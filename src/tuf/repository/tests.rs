@@ -435,8 +435,9 @@ fn a_mirroring_breaks_off() {
         let mut client = Client::new(store, anchor, Some(state), Options::default());
         let failed = |_| RepositoryError::Stopped;
         let there = client.refresh(now()).map_err(failed)?.clone();
-        let wanted = |name: &str| name.starts_with("osqueryd/linux/");
-        let mirrored = repository.compare(&there.targets().signed, wanted);
+        let listed = there.targets().signed.targets.iter();
+        let wanted = listed.filter(|(name, _)| name.starts_with("osqueryd/linux/"));
+        let mirrored = repository.compare(wanted);
         assert_eq!(mirrored.lacking.len(), 1, "one content under four names");
         let new = repository.fetch(&client, &mirrored.lacking)?;
         let new = new.map_err(failed)?;

@@ -1,6 +1,9 @@
 """A repository whose targets lie in the top-level document, in a role, and in hash bins.
 
-delegated.py FOLDER
+delegated.py FOLDER [NAME FILE]...
+
+Each NAME is listed by the role, which is trusted for it; a NAME with a `!` before it, without
+that trust.
 """
 
 import datetime
@@ -23,7 +26,8 @@ from tuf.api.metadata import (
 
 
 def main() -> None:
-    folder = pathlib.Path(sys.argv[1])
+    folder, *more = sys.argv[1:]
+    folder, more = pathlib.Path(folder), dict(zip(more[::2], more[1::2]))
     end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=400)
     key = CryptoSigner.generate_ed25519()
     root = Root(expires=end, consistent_snapshot=False)
@@ -38,7 +42,7 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    deep = DelegatedRole("deep", [], 1, False, ["deep/*", "bins/*"])
+    deep = DelegatedRole("deep", [], 1, False, ["deep/*", "bins/*", *(name for name in more if name[0] != "!")])
     documents["targets"].delegations = Delegations({}, {"deep": deep})
     documents["targets"].add_key(key.public_key, "deep")
     documents["deep"].delegations = Delegations({}, None, bins)
@@ -49,6 +53,8 @@ def main() -> None:
     add("deep", "elsewhere/file", b"never")
     for name in ("bins/1", "bins/2", "bins/3"):
         add(bins.get_role_for_target(name), name, name.encode())
+    for name, file in more.items():
+        add("deep", name.lstrip("!"), pathlib.Path(file).read_bytes())
     snapshot, timestamp = Snapshot(expires=end), Timestamp(expires=end)
 
     def write(name: str, document: object) -> bytes:
