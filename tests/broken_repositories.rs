@@ -62,6 +62,11 @@ const CASES: &[(&str, Break)] = &[
         let foreign = b.scratch.read("other/keys/targets.json");
         b.write("keys/targets.json", &foreign);
     }),
+    ("sealed key file of another repository", |b| {
+        updates(&b.scratch, ["init", "--path", "other"]).ok();
+        let foreign = b.scratch.read("other/keys/targets.json");
+        b.write("keys/targets.json", &foreign);
+    }),
     ("stale state.json", |b| {
         let old = b.scratch.read("old/keys/state.json");
         b.write("keys/state.json", &old);

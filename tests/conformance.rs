@@ -16,7 +16,7 @@ pub fn trials() -> Vec<Trial> {
         ("delegations", 50),
         ("downloads", 23),
         ("expiration", 13),
-        ("keys", 38),
+        ("keys", 39),
         ("rollback", 11),
     ];
     groups

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use libtest_mimic::Trial;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::schema::conforms;
+use crate::harness::scratch::Run;
 use crate::harness::server::Server;
 use crate::harness::{Scratch, trial, trial_needing};
 use crate::tuf_peers::Peer;
@@ -20,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("keys/types", &["openssl"], types),
         trial("keys/thresholds", thresholds),
         trial("keys/passphrase", passphrase),
+        trial_needing("keys/typed", &["python-tuf"], typed),
         trial("keys/pending_root", pending_root),
         trial("keys/pending_targets", pending_targets),
         trial("keys/pending_stale", pending_stale),
@@ -31,8 +33,72 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
+/// On a terminal: what is typed at each prompt.
+fn at_a_terminal(scratch: &Scratch, words: &str, typed: &[(String, &str)]) -> Run {
+    let steps: Vec<Value> = typed
+        .iter()
+        .map(|(prompt, text)| json!({"prompt": prompt, "type": text}))
+        .collect();
+    let steps = Value::Array(steps).to_string();
+    let program = env!("CARGO_BIN_EXE_fleetpack");
+    let words = ["updates"].into_iter().chain(words.split(' '));
+    scratch.python(
+        "terminal.py",
+        [steps.as_str(), program].into_iter().chain(words),
+    )
+}
+
+/// New passphrases are typed twice; one that is wrong may be typed again.
+fn typed() {
+    let scratch = Scratch::new();
+    let new = |role: &str| format!("New passphrase for the {role} key: ");
+    let repeat = |role: &str| format!("Repeat the passphrase for the {role} key: ");
+    let existing = |role: &str| format!("Passphrase of the {role} key: ");
+    let init = "init --path repo";
+    let differ = [(new("root"), "one"), (repeat("root"), "two")];
+    let ran = at_a_terminal(&scratch, init, &differ).fails(1);
+    ran.prints("error: the two passphrases of the root key differ");
+    assert!(!scratch.join("repo").exists());
+    at_a_terminal(&scratch, init, &[(new("root"), "")])
+        .fails(1)
+        .prints("error: the passphrase of the root key is empty");
+    assert!(!scratch.join("repo").exists());
+    let roles = ["root", "targets", "snapshot", "timestamp"];
+    let all: Vec<_> = roles
+        .iter()
+        .flat_map(|role| [(new(role), *role), (repeat(role), *role)])
+        .collect();
+    at_a_terminal(&scratch, init, &all).ok();
+    // Nothing that was typed is shown, and no key lies in the clear.
+    for role in roles {
+        let file = scratch.text(&format!("repo/keys/{role}.json"));
+        assert!(file.contains("\"encrypted\": true"));
+    }
+    let again = [
+        (existing("timestamp"), "wrong-1"),
+        (existing("timestamp"), "wrong-2"),
+        (existing("timestamp"), "timestamp"),
+    ];
+    let ran = at_a_terminal(&scratch, "timestamp --path repo", &again).ok();
+    ran.prints("that is not the passphrase of the timestamp key");
+    assert!(!ran.text().contains("wrong-"));
+    // Several are asked for before any of them is tried; the wrong one comes again.
+    scratch.write("orbit", elf(62));
+    let words =
+        "add --path repo --target orbit --name orbit --platform linux --version 1 -t stable";
+    let several = [
+        (existing("targets"), "targets"),
+        (existing("snapshot"), "wrong-3"),
+        (existing("timestamp"), "timestamp"),
+        (existing("snapshot"), "snapshot"),
+    ];
+    let ran = at_a_terminal(&scratch, words, &several).ok();
+    ran.prints("that is not the passphrase of the snapshot key");
+    updates(&scratch, ["verify", "--path", "repo"]).ok();
+}
+
 /// `updates keys …` on `repo`.
-fn keys(scratch: &Scratch, args: &[&str]) -> crate::harness::scratch::Run {
+fn keys(scratch: &Scratch, args: &[&str]) -> Run {
     let args = ["keys"].into_iter().chain(args.iter().copied());
     updates(scratch, args.chain(["--path", "repo"]))
 }

@@ -44,6 +44,12 @@ mod with_a_token {
             trial_needing("tokens/no_library", NEEDS, no_library),
             trial_needing("tokens/needed_again", NEEDS, needed_again),
             trial_needing("tokens/every_role", NEEDS, every_role),
+            trial_needing("tokens/attached", NEEDS, attached),
+            trial_needing(
+                "tokens/compromised",
+                &["softhsm2-util", "pkcs11-tool", "python-tuf"],
+                compromised,
+            ),
             trial_needing(
                 "tokens/pulled_in_the_middle",
                 &["softhsm2-util", "pkcs11-tool", "python-tuf"],
@@ -265,7 +271,7 @@ mod with_a_token {
         )
         .ok();
         assert!(scratch.join("repo/keys/root.json").exists());
-        let spare = "root=pkcs11:token=signing;object=spare";
+        let spare = SPARE;
         ours(
             &scratch,
             &["rotate", "root", "--path", "repo", "--key", spare],
@@ -316,6 +322,15 @@ mod with_a_token {
     /// The token is logged into, and gone when it is to sign.
     fn pulled_in_the_middle() {
         let scratch = repository();
+        pulled(
+            &scratch,
+            &["rotate", "targets", "--path", "repo", "--key", ROOT],
+        );
+    }
+
+    /// A command that reads the targets keys' passphrase while the token is pulled changes
+    /// nothing; with the token it does.
+    fn pulled(scratch: &Scratch, words: &[&str]) {
         let before = scratch.state("repo");
         let (tokens, away) = (scratch.join("tokens"), scratch.join("away"));
         let steps = json!([{
@@ -324,12 +339,9 @@ mod with_a_token {
             "type": "targets-pass-2",
         }]);
         let program = env!("CARGO_BIN_EXE_fleetpack");
-        let words = [
-            "updates", "rotate", "targets", "--path", "repo", "--key", ROOT,
-        ];
         let steps = steps.to_string();
-        let args = [steps.as_str(), program].into_iter().chain(words);
-        let mut run = scratch.python("terminal.py", args);
+        let args = [steps.as_str(), program, "updates"].into_iter();
+        let mut run = scratch.python("terminal.py", args.chain(words.iter().copied()));
         for (name, value) in PASSPHRASES {
             if name != "FLEET_TARGETS_PASSPHRASE" {
                 run = run.env(name, value);
@@ -338,16 +350,87 @@ mod with_a_token {
         let run = run
             .env("FLEETPACK_PKCS11_MODULE", MODULE)
             .env("FLEET_ROOT_PIN", PIN);
-        let ran = with_token(&scratch, run).fails(1);
+        let ran = with_token(scratch, run).fails(1);
         ran.prints("error: the token of pkcs11:token=signing;object=root did not sign: C_")
             .prints("hint: plug it in and run the command again: nothing was changed");
         before.unchanged(&scratch.state("repo"));
         std::fs::rename(away, tokens).unwrap();
-        ours(
-            &scratch,
-            &["rotate", "targets", "--path", "repo", "--key", ROOT],
-        )
-        .ok();
+        ours(scratch, words).ok();
+    }
+
+    const SPARE: &str = "root=pkcs11:token=signing;object=spare";
+
+    /// A stolen root key is replaced by another one on the token.
+    fn compromised() {
+        let scratch = repository();
+        let words = ["rotate", "--compromised", "root,targets", "--path", "repo"];
+        let keys = ["--key", ROOT, "--key", SPARE];
+        let words: Vec<&str> = words.into_iter().chain(keys).collect();
+        let before = scratch.state("repo");
+        ours(&scratch, &words)
+            .env("FLEET_ROOT_PIN", "111111")
+            .fails(1)
+            .says(NO_PIN);
+        before.unchanged(&scratch.state("repo"));
+        pulled(&scratch, &words);
+        updates(&scratch, ["verify", "--path", "repo"]).ok();
+        // The old key signs no root any more, the new one does.
+        let rotate = ["rotate", "timestamp", "--path", "repo", "--key"];
+        let by = |key| -> Vec<&str> { rotate.into_iter().chain([key]).collect() };
+        ours(&scratch, &by(ROOT)).fails(5);
+        updates(&scratch, ["pending", "drop", "--path", "repo"]).ok();
+        ours(&scratch, &by(SPARE)).ok();
+        updates(&scratch, ["verify", "--path", "repo"]).ok();
+    }
+
+    const TIMESTAMP: &str = "timestamp=pkcs11:token=signing;object=spare";
+
+    /// A root that was signed elsewhere is attached where the timestamp key is on a token.
+    fn attached() {
+        let scratch = token();
+        let words = ["init", "--path", "repo", "--key", TIMESTAMP];
+        let ours = |words: &[&str]| ours(&scratch, words).env("FLEET_TIMESTAMP_PIN", PIN);
+        ours(&words).ok();
+        for file in ["root.json", "pinned-root.json"] {
+            let key = scratch.read(&format!("repo/keys/{file}"));
+            scratch.write(&format!("vault/keys/{file}"), key);
+        }
+        std::fs::remove_file(scratch.join("repo/keys/root.json")).unwrap();
+        let held = updates(&scratch, ["rotate", "targets", "--path", "repo", "--json"]).fails(5);
+        let held: serde_json::Value = serde_json::from_slice(&held.stdout).unwrap();
+        let id = held["generated"][0]["id"].as_str().unwrap();
+        let words = ["payload", "root", "--path", "repo", "--out", "stick"];
+        updates(&scratch, words).ok();
+        let words = ["sign", "stick", "--path", "vault", "--allow-key", id];
+        updates(&scratch, words).ok();
+        let attach = ["attach", "stick", "--path", "repo", "--key", TIMESTAMP];
+        let before = scratch.state("repo/repository");
+        // One byte of what is carried.
+        let stick = scratch.read("stick");
+        let mut edited = stick.clone();
+        let middle = edited.len() / 2;
+        edited[middle] ^= 1;
+        scratch.write("stick", edited);
+        ours(&attach).fails(1).says("error: stick ");
+        scratch.write("stick", stick);
+        let ran = ours(&attach).env("FLEET_TIMESTAMP_PIN", "111111").fails(1);
+        ran.says("error: the token refused the PIN in FLEET_TIMESTAMP_PIN\n");
+        std::fs::rename(scratch.join("tokens"), scratch.join("away")).unwrap();
+        std::fs::create_dir(scratch.join("tokens")).unwrap();
+        ours(&attach).fails(1).says("error: no token fits ");
+        std::fs::remove_dir(scratch.join("tokens")).unwrap();
+        std::fs::rename(scratch.join("away"), scratch.join("tokens")).unwrap();
+        before.unchanged(&scratch.state("repo/repository"));
+        ours(&attach).ok().prints("published: rotate targets\n");
+        let words = ["timestamp", "--path", "repo", "--key", TIMESTAMP];
+        ours(&words).ok();
+        // Targets are published with it, too.
+        scratch.write("orbit", elf(62));
+        add(&scratch, "orbit", "1").fails(1);
+        let run = add(&scratch, "orbit", "1").env("FLEET_TIMESTAMP_PIN", PIN);
+        let run = run.env("FLEETPACK_PKCS11_MODULE", MODULE);
+        with_token(&scratch, run).arg("--key").arg(TIMESTAMP).ok();
+        updates(&scratch, ["verify", "--path", "repo"]).ok();
     }
 
     /// Other people's clients follow what a token signed: from the first root, over a new key
@@ -370,7 +453,7 @@ mod with_a_token {
         )
         .ok();
         follow();
-        let spare = "root=pkcs11:token=signing;object=spare";
+        let spare = SPARE;
         let words = [
             "rotate", "root", "--path", "repo", "--key", ROOT, "--key", spare,
         ];

@@ -63,7 +63,7 @@ struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Keep an update repository
-    Updates(updates::Args),
+    Updates(Box<updates::Args>),
     /// Make an installer
     Package(Box<package::Args>),
     /// Try all of it on a sample agent: no network, no input
@@ -98,7 +98,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let printer = Printer::of_process(args.quiet);
     let surroundings = Surroundings::of_process();
     let done = match args.command {
-        Command::Updates(args) => updates::run(args, &surroundings, &printer),
+        Command::Updates(args) => updates::run(*args, &surroundings, &printer),
         Command::Package(args) => package::run(*args, &surroundings, &printer),
         Command::Quickstart(args) => quickstart::run(args, &surroundings, &printer),
         Command::Inspect(args) => inspect::run(args, &surroundings, &printer),

@@ -2,8 +2,8 @@
 //!
 //! `keys/<role>.json` is `{"encrypted":…,"data":…}`: an array of keys, or that array sealed
 //! by a passphrase: scrypt (N 32768, r 8, p 1) makes 32 bytes from it and a salt, NaCl's
-//! secretbox (XSalsa20-Poly1305, tag first) seals with a 24-byte nonce. A file may hold
-//! several keys; revoked ones stay. Files are written whole, mode 0600. Secrets are wiped
+//! secretbox (XSalsa20-Poly1305, tag first) seals with a 24-byte nonce. Sealed files of ours say
+//! beside that, in `public`, whose they are (go-tuf reads over it). A file may hold several keys; revoked ones stay. Files are written whole, mode 0600. Secrets are wiped
 //! from memory and have no `Debug` text. Where passphrases come from is the caller's affair.
 
 use std::fmt;
@@ -268,6 +268,9 @@ fn random(bytes: &mut [u8]) -> Result<(), KeystoreError> {
 struct File {
     encrypted: bool,
     data: Value,
+    /// What is sealed, without its private parts: a look from outside can tell whose it is.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    public: Value,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -466,9 +469,12 @@ impl Keystore {
             Some(passphrase) => serde_json::to_value(seal(keys, passphrase)?).map_err(failed)?,
             None => keys.iter().map(FileKey::object).collect::<Result<_, _>>()?,
         };
+        let public: Vec<&Key> = keys.iter().map(Signer::public).collect();
+        let public = passphrase.map(|_| serde_json::to_value(public));
         let mut file = File {
             encrypted: passphrase.is_some(),
             data,
+            public: public.transpose().map_err(failed)?.unwrap_or_default(),
         };
         let path = self.path(role);
         let text = indented(&file).map(Zeroizing::new);

@@ -61,7 +61,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         copies: args.linking.copies(),
         rehash: args.rehash,
     };
-    let mut repository = args.change.open(printer)?;
+    let mut repository = args.change.open(surroundings, printer)?;
     let rehashed = change::signing(surroundings, printer, validities, |signing| {
         repository.add(&new, adding, signing)
     })?;

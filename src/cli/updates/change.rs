@@ -1,6 +1,6 @@
 //! What all changes of targets share on the command line.
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings};
+use super::{CliError, Passphrases, Place, Printer, Surroundings, tokens};
 use crate::tuf::repository::{Copies, Repository, Signing, Validities};
 use crate::tuf::time::Validity;
 
@@ -9,6 +9,10 @@ use crate::tuf::time::Validity;
 pub struct Change {
     #[command(flatten)]
     pub(super) place: Place,
+
+    /// Sign with the key of a token (ROLE=pkcs11:…)
+    #[arg(long, value_name = "ROLE=URI")]
+    key: Vec<tokens::Named>,
 
     /// How long the targets metadata are valid
     #[arg(long, value_name = "TIME", default_value = "3y")]
@@ -39,8 +43,15 @@ impl Change {
     }
 
     /// Opens the repository for the change.
-    pub fn open(self, printer: &Printer) -> Result<Repository, CliError> {
-        self.place.open(printer)
+    pub fn open(
+        self,
+        surroundings: &Surroundings,
+        printer: &Printer,
+    ) -> Result<Repository, CliError> {
+        let tokens = tokens::open(&self.key, surroundings)?;
+        let mut repository = self.place.open(printer)?;
+        repository.use_tokens(tokens);
+        Ok(repository)
     }
 }
 

@@ -21,6 +21,10 @@ pub struct Args {
     #[command(flatten)]
     linking: Linking,
 
+    /// Sign with the key of a token (ROLE=pkcs11:…)
+    #[arg(long, value_name = "ROLE=URI")]
+    key: Vec<tokens::Named>,
+
     /// How long the root metadata are valid
     #[arg(long, value_name = "TIME", default_value = "10y")]
     root_expires: Validity,
@@ -51,7 +55,9 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         root: args.root_expires,
         ..Validities::default()
     };
+    let tokens = tokens::open(&args.key, surroundings)?;
     let mut repository = args.place.open(printer)?;
+    repository.use_tokens(tokens);
     let copies = args.linking.copies();
     let changed = change::signing(surroundings, printer, validities, |signing| {
         repository.make_consistent(copies, signing)

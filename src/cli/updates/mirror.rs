@@ -76,7 +76,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         component: args.component,
         platform: args.platform,
     };
-    let mut repository = args.change.open(printer)?;
+    let mut repository = args.change.open(surroundings, printer)?;
     let state = repository.layout().upstream(&anchor, &args.from);
     let mut client = Client::new(store, anchor, Some(state), Options::default());
     let there = client.refresh(surroundings.now)?.clone();

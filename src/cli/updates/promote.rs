@@ -68,7 +68,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         to: args.to,
         and_version_channels: args.and_version_channels,
     };
-    let mut repository = args.change.open(printer)?;
+    let mut repository = args.change.open(surroundings, printer)?;
     let pairs = selection.pairs(&repository.trusted().targets().signed)?;
     change::signing(surroundings, printer, validities, |signing| {
         repository.promote(&pairs, copies, signing)

@@ -27,7 +27,7 @@ struct Report {
 /// Takes targets out of the repository.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let (json, validities) = (args.change.json, args.change.validities());
-    let mut repository = args.change.open(printer)?;
+    let mut repository = args.change.open(surroundings, printer)?;
     change::signing(surroundings, printer, validities, |signing| {
         repository.remove(&args.targets, signing)
     })?;

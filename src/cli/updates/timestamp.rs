@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::report::{self, Documents};
-use super::{CliError, Place, Printer, Surroundings, change};
+use super::{CliError, Place, Printer, Surroundings, change, tokens};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::Validities;
 use crate::tuf::time::Validity;
@@ -13,6 +13,10 @@ use crate::tuf::time::Validity;
 pub struct Args {
     #[command(flatten)]
     pub(super) place: Place,
+
+    /// Sign with the key of a token (ROLE=pkcs11:…)
+    #[arg(long, value_name = "ROLE=URI")]
+    key: Vec<tokens::Named>,
 
     /// How long the timestamp metadata are valid
     #[arg(long, value_name = "TIME", default_value = "14d")]
@@ -31,7 +35,9 @@ struct Report {
 
 /// Signs and publishes.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    let tokens = tokens::open(&args.key, surroundings)?;
     let mut repository = args.place.open(printer)?;
+    repository.use_tokens(tokens);
     let validities = Validities {
         timestamp: args.timestamp_expires,
         ..Validities::default()

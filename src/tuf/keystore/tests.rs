@@ -72,6 +72,13 @@ fn written_and_read_back() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+    // Whose keys it holds can be seen from outside, and no more than that.
+    let text = std::fs::read_to_string(store.path(Role::Root)).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let named: Vec<Key> = serde_json::from_value(file["public"].clone()).unwrap();
+    let public: Vec<Key> = keys.iter().map(|key| key.public().clone()).collect();
+    assert_eq!(named, public);
+    assert!(!text.contains("private"));
     let read = store
         .load(Role::Root, &mut Fixed(&["made up"], None, 0))
         .unwrap();

@@ -171,7 +171,8 @@ fn key_file(path: &Path) -> io::Result<Option<Map<String, Value>>> {
     })
 }
 
-// Keys in the clear can be held against the root; what is sealed shows nothing of itself.
+// Keys in the clear can be held against the root, and those that a sealed file of ours names;
+// a sealed file of go-tuf's shows nothing of itself.
 fn foreign_keys(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> {
     let root = &trusted.root().signed;
     let mut found = Vec::new();
@@ -180,24 +181,35 @@ fn foreign_keys(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> 
         let Some(file) = key_file(&path)? else {
             continue;
         };
-        let Some(Value::Array(keys)) = file.get("data") else {
+        let in_the_clear = file.get("data").filter(|data| data.is_array());
+        let Some(Value::Array(keys)) = in_the_clear.or_else(|| file.get("public")) else {
             continue;
         };
-        let ids = root.role(role).map(|r| r.keyids.as_slice());
-        let listed: Vec<&Key> = ids
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|id| root.keys.get(id))
-            .collect();
-        let ours = keys
-            .iter()
-            .filter_map(public_key)
-            .any(|key| listed.iter().any(|other| other.same_as(&key)));
-        if !ours {
+        let keys: Vec<Key> = keys.iter().filter_map(public_key).collect();
+        if !lists_any(root, role, &keys) && !listed_before(layout, role, &keys)? {
             found.push(Finding::ForeignKey { role, path });
         }
     }
     Ok(found)
+}
+
+fn lists_any(root: &Root, role: Role, keys: &[Key]) -> bool {
+    let ids = root.role(role).into_iter().flat_map(|role| &role.keyids);
+    ids.filter_map(|id| root.keys.get(id))
+        .any(|listed| keys.iter().any(|key| key.same_as(listed)))
+}
+
+// Revoked keys stay in their files; what is there now may be on a token, or elsewhere.
+fn listed_before(layout: &Layout, role: Role, keys: &[Key]) -> io::Result<bool> {
+    let folder = layout.repository();
+    for version in numbered_roots(&folder)? {
+        let path = folder.join(Role::Root.versioned_file(version));
+        let bytes = crate::fs::read_limited(&path, ROOT_LIMIT)?.unwrap_or_default();
+        if Signed::<Root>::parse(&bytes).is_ok_and(|root| lists_any(&root.signed, role, keys)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn public_key(value: &Value) -> Option<Key> {

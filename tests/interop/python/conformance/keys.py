@@ -30,6 +30,31 @@ def snapshot_has_too_few_keys(repo, client):
 
 
 @case
+def keyid_without_a_key(repo, client):
+    # An id that the role lists and the document has no key for adds nothing to a threshold.
+    client.init(repo.served["root"][0])
+    assert client.refresh()
+    stranger = signer()
+    repo.signers["snapshot"].append(stranger)
+    repo.root.roles["snapshot"].threshold = 2
+
+    def list_it(signed):
+        listed = signed["roles"]["snapshot"]
+        listed["keyids"] = [*listed["keyids"], stranger.public_key.keyid]
+
+    repo.publish("root", bend=list_it)
+    repo.publish("snapshot", "timestamp")
+    assert not client.refresh()
+    assert client.version("root") == 2
+    # TUF 5.3.11 asks that a document go only when its keys changed.
+    repo.root.roles["snapshot"].threshold = 1
+    repo.publish("root", bend=list_it)
+    repo.publish("snapshot", "timestamp")
+    assert client.refresh()
+    assert client.version("snapshot") == 3
+
+
+@case
 def duplicate_keys(repo, client):
     client.init(repo.served["root"][0])
     new = repo.add_key("snapshot")
