@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::change::{self, Linking};
 use super::report::{self, Documents};
-use super::{CliError, Place, Printer, Surroundings};
+use super::{CliError, Place, Printer, Surroundings, tokens};
 use crate::tuf::repository::Validities;
 use crate::tuf::time::Validity;
 
