@@ -247,25 +247,46 @@ pub fn copy_unsynced(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
 }
 
 /// Appends `len` bytes of `from` from offset `at` on, by `copy_file_range` where the system has
-/// it. A source that ends early is [`io::ErrorKind::UnexpectedEof`].
-pub fn append_range(mut to: &File, from: &File, at: u64, len: u64) -> io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
+/// it, else by `sendfile`. A source that ends early is [`io::ErrorKind::UnexpectedEof`]. The
+/// source's own position is neither used nor moved: several threads may copy out of one file.
+pub fn append_range(to: &File, from: &File, at: u64, len: u64) -> io::Result<()> {
     let (mut at, mut left) = (at, len);
-    while left > 0 {
-        let step = usize::try_from(left.min(1 << 30)).unwrap_or(1 << 30);
-        match rustix::fs::copy_file_range(from, Some(&mut at), to, None, step) {
+    let by_range = |at: &mut u64, step| rustix::fs::copy_file_range(from, Some(at), to, None, step);
+    // Between disks of different kinds.
+    let by_sending = |at: &mut u64, step| rustix::fs::sendfile(to, from, Some(at), step);
+    if by_kernel(&mut at, &mut left, by_range)? || by_kernel(&mut at, &mut left, by_sending)? {
+        return Ok(());
+    }
+    by_reading(to, from, at, left)
+}
+
+/// Copies what is left as `copy` does, which moves the offset; `false` when it cannot.
+fn by_kernel(
+    at: &mut u64,
+    left: &mut u64,
+    copy: impl Fn(&mut u64, usize) -> rustix::io::Result<usize>,
+) -> io::Result<bool> {
+    while *left > 0 {
+        let step = usize::try_from((*left).min(1 << 30)).unwrap_or(1 << 30);
+        match copy(at, step) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(copied) => left -= copied as u64,
+            Ok(copied) => *left -= copied as u64,
             Err(rustix::io::Errno::INTR) => {}
-            Err(_) => {
-                let mut from = from;
-                from.seek(SeekFrom::Start(at))?;
-                return match io::copy(&mut from.take(left), &mut to)? {
-                    copied if copied == left => Ok(()),
-                    _ => Err(io::ErrorKind::UnexpectedEof.into()),
-                };
-            }
+            Err(_) => return Ok(false),
         }
+    }
+    Ok(true)
+}
+
+fn by_reading(mut to: &File, from: &File, at: u64, len: u64) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; 1 << 18];
+    let mut done = 0;
+    while done < len {
+        let step = usize::try_from(len - done).map_or(buffer.len(), |left| left.min(buffer.len()));
+        from.read_exact_at(&mut buffer[..step], at + done)?;
+        to.write_all(&buffer[..step])?;
+        done += step as u64;
     }
     Ok(())
 }
@@ -415,5 +436,47 @@ fn unless_unsupported(error: io::Error) -> io::Result<()> {
             | rustix::io::Errno::NOSYS,
         ) => Ok(()),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ways to copy a range.
+    type Copy = fn(&File, &File, u64, u64) -> io::Result<()>;
+
+    #[test]
+    fn several_threads_copy_out_of_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 251) as u8).collect();
+        std::fs::write(folder.path().join("from"), &bytes).unwrap();
+        let from = File::open(folder.path().join("from")).unwrap();
+        let by_sending: Copy = |to, from, mut at, mut left| {
+            let send = |at: &mut u64, step| rustix::fs::sendfile(to, from, Some(at), step);
+            by_kernel(&mut at, &mut left, send).map(|done| assert!(done))
+        };
+        let ways: [(&str, Copy); 3] = [
+            ("range", append_range),
+            ("sending", by_sending),
+            ("reading", by_reading),
+        ];
+        std::thread::scope(|scope| {
+            for number in 0..12_usize {
+                let (name, copy) = ways[number % ways.len()];
+                let (from, bytes, folder) = (&from, &bytes, folder.path());
+                scope.spawn(move || {
+                    let path = folder.join(format!("{name}{number}"));
+                    let mut to = File::create_new(&path).unwrap();
+                    to.write_all(b"before").unwrap();
+                    let at = number * 1000;
+                    copy(&to, from, at as u64, 2_000_000).unwrap();
+                    let copied = std::fs::read(&path).unwrap();
+                    assert!(copied[6..] == bytes[at..at + 2_000_000], "{name}");
+                    let beyond = copy(&to, from, 2_999_999, 2).unwrap_err();
+                    assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof, "{name}");
+                });
+            }
+        });
     }
 }
