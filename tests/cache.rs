@@ -22,6 +22,11 @@ pub fn trials() -> Vec<Trial> {
         trial("cache: it holds no secret and stays in its size", contents),
         trial("cache: a warm run reads no program", unread),
         trial_needing(
+            "cache: batches at once, and one that cannot write",
+            mounts,
+            batches,
+        ),
+        trial_needing(
             "cache: only what changed is downloaded",
             &["nginx"],
             changed,
@@ -174,6 +179,22 @@ fn same_bytes() {
 /// Puts something else in an entry's place: its path, and which one it is.
 type Poison<'a> = &'a dyn Fn(&Path, usize);
 
+/// An entry whose last byte is another one; where that is in a part, the table's digest of that
+/// part is right again (magic 8 bytes, length of the head, number of parts, MAC 32 bytes; rows
+/// of a length and a sha256).
+fn mended(genuine: &[u8]) -> Vec<u8> {
+    let mut bytes = genuine.to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    let parts = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
+    if parts > 0 {
+        let row = 48 + (parts - 1) * 40;
+        let len = u64::from_le_bytes(bytes[row..row + 8].try_into().unwrap()) as usize;
+        let digest = fleetpack::compress::sha256(&bytes[bytes.len() - len..]);
+        bytes[row + 8..row + 40].copy_from_slice(&digest);
+    }
+    bytes
+}
+
 fn poisoned() {
     let scratch = repository();
     let cached = ["--cache", "cache"];
@@ -184,7 +205,10 @@ fn poisoned() {
         .iter()
         .map(|path| std::fs::read(path).unwrap())
         .collect();
-    let poison: [(&str, Poison<'_>); 4] = [
+    let poison: [(&str, Poison<'_>); 5] = [
+        ("flipped, its digest mended", &|path, at| {
+            std::fs::write(path, mended(&genuine[at])).unwrap();
+        }),
         ("flipped", &|path, at| {
             let mut bytes = genuine[at].clone();
             let middle = bytes.len() / 2;
@@ -244,6 +268,53 @@ fn unread() {
         let out = format!("without-{kind}");
         package(&scratch, &out, &words).ok().never_says("cache");
         same(&scratch, "first", &out);
+    }
+}
+
+fn batches() {
+    let scratch = everything();
+    let mut manifest = "[defaults]\ntype = 'all'\nupdate-url = 'tuf/repository'\n\
+        update-roots = '@root.json'\nagent-update-url = 'https://updates.example.com'\n\
+        fleet-url = 'https://{team}.example.com'\nfleet-desktop = true\n\
+        enroll-secret-command = ['echo', 'made-up-secret-word-of-{team}']\n"
+        .to_owned();
+    for team in ["a", "b"] {
+        manifest.push_str(&format!("[[installer]]\nteam = '{team}'\n"));
+    }
+    scratch.write("teams.toml", manifest);
+    let batch = |out: &str, cache: &str| {
+        std::fs::create_dir(scratch.join(out)).unwrap();
+        let words = [
+            "package",
+            "--manifest",
+            "teams.toml",
+            "--outdir",
+            out,
+            "--cache",
+            cache,
+        ];
+        let run = scratch.fleetpack(words).arg("--no-state");
+        run.env("SOURCE_DATE_EPOCH", "1714564800")
+    };
+    let runs = [batch("one", "cache"), batch("two", "cache")];
+    std::thread::scope(|scope| {
+        for run in &runs {
+            scope.spawn(|| run.ok());
+        }
+    });
+    batch("without", "none").ok();
+    batch("warm", "cache").ok().never_says("cache");
+    for path in entries(&scratch.join("cache")) {
+        let bytes = std::fs::read(&path).unwrap();
+        let word = b"made-up-secret-word";
+        let holds = bytes.windows(word.len()).any(|part| part == word);
+        assert!(!holds, "a secret is in {}", path.display());
+    }
+    let mount = Mount::read_only(scratch.join("cache"));
+    batch("read-only", "cache").ok().never_says("cache");
+    drop(mount);
+    for out in ["two", "without", "warm", "read-only"] {
+        same(&scratch, "one", out);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The benchmark: `cargo run --release -p bench`, with `-- ROUNDS ROW…` for some rows alone
 //! (`deb`, `cores`, `compression`, `rpm`, `several`, `msi`, `pkg`,
-//! `cache`, `add`, `size`).
+//! `cache`, `batch`, `scale`, `add`, `size`).
 //!
 //! Every row is a ratio of medians between programs that were run in turns on one payload,
 //! made by `bench/agent-payload` from the Rust toolchain: 134 MB of real machine code. Rows
@@ -13,6 +13,7 @@
     reason = "a program for people who measure"
 )]
 
+mod batch;
 mod cache;
 mod deb;
 mod linux;
@@ -57,6 +58,8 @@ const ROWS: &[(&str, Rows)] = &[
     ("msi", msi::against_deflate),
     ("pkg", pkg::against_deflate),
     ("cache", cache::against_copying),
+    ("batch", batch::against_copying),
+    ("scale", batch::scale),
     ("add", updates::add_against_go_tuf),
     ("size", updates::by_number_of_targets),
 ];

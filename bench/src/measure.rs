@@ -14,7 +14,7 @@ pub struct Contender {
     pub command: Vec<String>,
     pub env: Vec<(&'static str, String)>,
     pub folder: PathBuf,
-    /// The file whose size is reported; removed before every run.
+    /// The file whose size is reported, or a folder; removed before every run.
     pub output: Option<PathBuf>,
 }
 
@@ -59,7 +59,7 @@ impl Contender {
 
     fn run(&self) -> Result<Run, String> {
         if let Some(output) = &self.output {
-            let _ = std::fs::remove_file(output);
+            let _ = std::fs::remove_file(output).or_else(|_| std::fs::remove_dir_all(output));
         }
         let report = self.folder.join(".time");
         let started = Instant::now();

@@ -57,6 +57,12 @@ fn programs(bench: &Bench, folder: &Path) -> Result<(), String> {
     std::fs::write(folder.join("stored"), all).map_err(|e| e.to_string())
 }
 
+/// A repository in `folder` with the payload as programs of Windows.
+pub fn repository(bench: &Bench, folder: &Path) -> Result<PathBuf, String> {
+    programs(bench, folder)?;
+    updates::repository_of(bench, folder, "windows", "exe")
+}
+
 fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
     let repository = updates::repository_of(bench, folder, "windows", "exe")?;
     let roots = format!("@{}", repository.join("repository/root.json").display());

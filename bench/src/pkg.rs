@@ -45,8 +45,9 @@ pub fn against_deflate(bench: &Bench) -> Result<Vec<Row>, String> {
 /// The first words of a 64-bit Mach-O program for x86-64: magic and `cputype`, little-endian.
 const MACH_O: [u8; 8] = [0xcf, 0xfa, 0xed, 0xfe, 7, 0, 0, 1];
 
-/// orbit with a Mac program's first words before it, osqueryd in an archive as agents for macOS get it.
-fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
+/// A repository in `folder`: orbit with a Mac program's first words before it, osqueryd in an
+/// archive as agents for macOS get it.
+pub fn repository(bench: &Bench, folder: &Path) -> Result<PathBuf, String> {
     let programs = folder.join("osquery.app/Contents/MacOS");
     std::fs::create_dir_all(&programs).map_err(|e| e.to_string())?;
     let osqueryd = bench.payload.join("osqueryd");
@@ -68,7 +69,11 @@ fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
         (orbit.as_str(), "orbit", "macos"),
         (&archive, "osqueryd", "macos-app"),
     ];
-    let repository = updates::repository_with(bench, folder, &targets)?;
+    updates::repository_with(bench, folder, &targets)
+}
+
+fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
+    let repository = repository(bench, folder)?;
     let roots = format!("@{}", repository.join("repository/root.json").display());
     let url = format!("file://{}", repository.join("repository").display());
     let out = folder.join("fleetpack.pkg");

@@ -17,7 +17,7 @@ use super::sink::Beginnings;
 use super::spool::{Span, Spool};
 use super::{Codec, CompressError, Digests, Hashing, Sink, Stream, UNIT, Wanted};
 use super::{kept, sha256};
-use crate::cache::Cache;
+use crate::cache::{Cache, Damaged};
 use crate::install::Shared;
 
 /// See the head of this file.
@@ -25,6 +25,7 @@ pub struct Compressor {
     threads: NonZeroUsize,
     spool: Spool,
     cache: Option<Arc<Cache>>,
+    single: bool,
     known: Mutex<HashMap<[u8; 32], Known>>,
     beginnings: Beginnings,
 }
@@ -32,7 +33,16 @@ pub struct Compressor {
 #[derive(Default)]
 struct Known {
     digests: Digests,
-    kept: HashMap<Codec, Vec<Segment>>,
+    kept: HashMap<Codec, Kept>,
+}
+
+/// Where the segments of a content are.
+#[derive(Clone)]
+pub(super) enum Kept {
+    /// In the spool.
+    Spooled(Vec<Segment>),
+    /// In the cache, not verified yet.
+    Cached(Arc<kept::Found>),
 }
 
 /// The compressed segments of one unit, in the spool.
@@ -60,6 +70,7 @@ impl Compressor {
             threads,
             spool: Spool::create_in(folder)?,
             cache: None,
+            single: false,
             known: Mutex::new(HashMap::new()),
             beginnings: Beginnings::default(),
         })
@@ -69,6 +80,14 @@ impl Compressor {
     #[must_use]
     pub fn with_cache(mut self, cache: Option<Arc<Cache>>) -> Self {
         self.cache = cache;
+        self
+    }
+
+    /// Works for one package: what the cache has goes straight into it, without waiting in the
+    /// spool for others.
+    #[must_use]
+    pub fn for_one(mut self) -> Self {
+        self.single = true;
         self
     }
 
@@ -192,19 +211,31 @@ impl Compressor {
         let missing = large.into_iter();
         let missing = missing.filter(|content| !self.knows(content, Some(codec), Wanted::NONE));
         let missing: Vec<Shared> = missing.collect();
+        if self.single {
+            for content in missing {
+                if let Some(found) = kept::find(cache, &content, codec) {
+                    self.keep(&content, codec, Kept::Cached(Arc::new(found)));
+                }
+            }
+            return Ok(());
+        }
         for (content, segments) in kept::recall(cache, self, &missing, codec)? {
-            let mut known = self.known();
-            let entry = known.entry(*content.sha256()).or_insert_with(|| Known {
-                digests: Digests {
-                    len: content.len(),
-                    sha256: *content.sha256(),
-                    ..Digests::default()
-                },
-                kept: HashMap::new(),
-            });
-            entry.kept.insert(codec, segments);
+            self.keep(&content, codec, Kept::Spooled(segments));
         }
         Ok(())
+    }
+
+    fn keep(&self, content: &Shared, codec: Codec, kept: Kept) {
+        let mut known = self.known();
+        let entry = known.entry(*content.sha256()).or_insert_with(|| Known {
+            digests: Digests {
+                len: content.len(),
+                sha256: *content.sha256(),
+                ..Digests::default()
+            },
+            kept: HashMap::new(),
+        });
+        entry.kept.insert(codec, kept);
     }
 
     fn take_up(
@@ -251,7 +282,7 @@ impl Compressor {
                 }
             }
             if let Some(codec) = codec {
-                entry.kept.insert(codec, own);
+                entry.kept.insert(codec, Kept::Spooled(own));
             }
         }
         Ok(())
@@ -274,15 +305,29 @@ impl Compressor {
     }
 
     /// The kept segments of a content; compresses it first if need be.
-    pub(super) fn segments(
-        &self,
-        content: &Shared,
-        codec: Codec,
-    ) -> Result<Vec<Segment>, CompressError> {
+    pub(super) fn segments(&self, content: &Shared, codec: Codec) -> Result<Kept, CompressError> {
         self.prepare(std::slice::from_ref(content), codec, Wanted::NONE)?;
         let known = self.known();
         let kept = known.get(content.sha256()).and_then(|k| k.kept.get(&codec));
-        Ok(kept.cloned().unwrap_or_default())
+        Ok(kept.cloned().unwrap_or(Kept::Spooled(Vec::new())))
+    }
+
+    /// Compresses a content whose segments in the cache turned out to be damaged.
+    pub(super) fn again(
+        &self,
+        found: &kept::Found,
+        codec: Codec,
+        why: &Damaged,
+    ) -> Result<Vec<Segment>, CompressError> {
+        if let Some(cache) = self.cache.as_deref() {
+            found.discard(cache, why);
+        }
+        let content = found.content();
+        self.take_up(std::slice::from_ref(content), Some(codec), Wanted::NONE)?;
+        match self.segments(content, codec)? {
+            Kept::Spooled(segments) => Ok(segments),
+            Kept::Cached(_) => Err(content.changed().into()),
+        }
     }
 
     pub(super) fn spool(&self) -> &Spool {

@@ -4,6 +4,10 @@
 //! `segments` (per codec, level and version of the encoder; a part is a unit's bytes) and
 //! `digests`. Both heads repeat what the name says, so that an entry can be read by a person.
 
+mod straight;
+
+pub(super) use straight::pour;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -173,14 +177,38 @@ fn bytes<const N: usize>(text: Option<&str>) -> Option<Option<[u8; N]>> {
 }
 
 /// A content's segments in the cache.
-struct Found<'a> {
-    content: &'a Shared,
+#[derive(Debug)]
+pub(super) struct Found {
+    content: Shared,
     key: CacheKey,
     entry: Entry,
     units: Vec<u32>,
 }
 
-fn find<'a>(cache: &Cache, content: &'a Shared, codec: Codec) -> Option<Found<'a>> {
+impl Found {
+    /// CRC-32 and length of each unit before compression.
+    pub(super) fn units(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.units.iter().copied().zip(lengths(self.content.len()))
+    }
+
+    /// The content.
+    pub(super) fn content(&self) -> &Shared {
+        &self.content
+    }
+
+    /// The entry.
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Takes the entry away.
+    pub(super) fn discard(&self, cache: &Cache, why: &Damaged) {
+        cache.discard(&self.key, why);
+    }
+}
+
+/// Looks for a content's segments; their bytes are not looked at yet.
+pub(super) fn find(cache: &Cache, content: &Shared, codec: Codec) -> Option<Found> {
     let key = segments_key(content.sha256(), codec)?;
     let entry = cache.get(&key)?;
     let head = serde_json::from_slice::<Segments>(entry.head()).ok();
@@ -192,7 +220,7 @@ fn find<'a>(cache: &Cache, content: &'a Shared, codec: Codec) -> Option<Found<'a
     let count = lengths(content.len()).count();
     if head == expected && units.len() == count && entry.parts() == count {
         return Some(Found {
-            content,
+            content: content.clone(),
             key,
             entry,
             units,
@@ -203,20 +231,20 @@ fn find<'a>(cache: &Cache, content: &'a Shared, codec: Codec) -> Option<Found<'a
 }
 
 /// A content and its segments, in the spool.
-pub(super) type Recalled<'a> = (&'a Shared, Vec<Segment>);
+pub(super) type Recalled = (Shared, Vec<Segment>);
 
 /// Brings kept segments into the spool, verified on all cores. What is not there or damaged
 /// is not among the results.
-pub(super) fn recall<'a>(
+pub(super) fn recall(
     cache: &Cache,
     room: &Compressor,
-    contents: &'a [Shared],
+    contents: &[Shared],
     codec: Codec,
-) -> Result<Vec<Recalled<'a>>, CompressError> {
+) -> Result<Vec<Recalled>, CompressError> {
     let found = contents
         .iter()
         .filter_map(|content| find(cache, content, codec));
-    let found: Vec<Found<'_>> = found.collect();
+    let found: Vec<Found> = found.collect();
     let parts: Vec<(usize, usize)> = found
         .iter()
         .enumerate()
@@ -264,7 +292,7 @@ pub(super) fn recall<'a>(
     for found in &found {
         let own: Vec<Option<Segment>> = results.by_ref().take(found.entry.parts()).collect();
         if let Some(whole) = own.into_iter().collect::<Option<Vec<Segment>>>() {
-            recalled.push((found.content, whole));
+            recalled.push((found.content.clone(), whole));
         }
     }
     Ok(recalled)

@@ -14,6 +14,8 @@ use zeroize::{Zeroize, Zeroizing};
 use zstd::zstd_safe::CParameter;
 
 use super::codec::Encoder;
+use super::compressor::{Kept, Segment};
+use super::kept::{self, Found};
 use super::spool::Span;
 use super::{Codec, CompressError, Compressor, SEGMENT, Sink, deflate};
 use crate::install::{Content, Shared};
@@ -195,15 +197,31 @@ impl<'a> Stream<'a> {
     fn kept(&mut self, content: &Shared) -> Result<(), CompressError> {
         self.open()?;
         self.flush()?;
-        let segments = self.room.segments(content, self.codec)?;
+        match self.room.segments(content, self.codec)? {
+            Kept::Spooled(segments) => {
+                let units = segments.iter().map(|segment| (segment.crc32, segment.raw));
+                self.account(units);
+                self.spooled(&segments)
+            }
+            Kept::Cached(found) => {
+                self.account(found.units());
+                self.straight(&found)
+            }
+        }
+    }
+
+    fn account(&mut self, units: impl Iterator<Item = (u32, u64)>) {
+        for (crc32, raw) in units {
+            let crc32 = crc32fast::Hasher::new_with_initial_len(crc32, raw);
+            self.crc32.combine(&crc32);
+            self.raw += raw;
+        }
+    }
+
+    fn spooled(&mut self, segments: &[Segment]) -> Result<(), CompressError> {
         let Body::Segments { sink, .. } = &mut self.body else {
             return Ok(());
         };
-        for segment in &segments {
-            let crc32 = crc32fast::Hasher::new_with_initial_len(segment.crc32, segment.raw);
-            self.crc32.combine(&crc32);
-            self.raw += segment.raw;
-        }
         for span in Span::joined(segments.iter().map(|segment| segment.span)) {
             self.room
                 .spool()
@@ -212,6 +230,21 @@ impl<'a> Stream<'a> {
             sink.count += span.len;
         }
         Ok(())
+    }
+
+    /// Copies segments from the cache. Where one of them is damaged the content is compressed
+    /// after all: encoders make the same bytes every time, so what was copied stays.
+    fn straight(&mut self, found: &Found) -> Result<(), CompressError> {
+        let Body::Segments { sink, .. } = &mut self.body else {
+            return Ok(());
+        };
+        let mut take = |bytes: &[u8]| sink.write_all(bytes).map_err(write_error);
+        let damaged = kept::pour(found.entry(), self.room.threads(), &mut take)?;
+        let Some((part, why)) = damaged else {
+            return Ok(());
+        };
+        let segments = self.room.again(found, self.codec, &why)?;
+        self.spooled(segments.get(part..).unwrap_or_default())
     }
 
     /// Reads a content, verifying it once more.

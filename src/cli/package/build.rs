@@ -156,6 +156,10 @@ fn build_jobs(
     let compressor = Compressor::new(threads)
         .map_err(crate::package::BuildError::from)?
         .with_cache(options.cache.clone());
+    let compressor = match jobs.len() {
+        1 => compressor.for_one(),
+        _ => compressor,
+    };
     let mut trees = Vec::new();
     for job in jobs {
         let tree = tree(job)?;

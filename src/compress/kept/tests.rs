@@ -19,6 +19,11 @@ fn room(cache: &Arc<Cache>) -> Compressor {
     room.with_cache(Some(Arc::clone(cache)))
 }
 
+/// A room for one package alone.
+fn single(cache: &Arc<Cache>) -> Compressor {
+    room(cache).for_one()
+}
+
 fn cache(folder: &Path) -> Arc<Cache> {
     let key = Key::from_bytes(&[7; 32]);
     Arc::new(Cache::in_folder(folder, key, 1 << 30))
@@ -66,6 +71,8 @@ fn a_second_run_reads_no_content() {
     fs::write(&path, b"").unwrap();
     let second = pack(&room(&cache(&folder)), &content).unwrap();
     assert!(first == second);
+    let third = pack(&single(&cache(&folder)), &content).unwrap();
+    assert!(first == third);
     // Another digest of the same content has to be read for.
     let wanted = room(&cache(&folder)).digests(std::slice::from_ref(&content), Wanted::CKSUM);
     assert!(matches!(wanted, Err(CompressError::Content(_))));
@@ -180,11 +187,13 @@ fn a_poisoned_cache_is_never_used_and_always_healed() {
         }),
     ];
     for (case, poison) in poison {
-        poison();
-        let cache = cache(&folder);
-        assert!(pack(&room(&cache), &good).unwrap() == expected, "{case}");
-        assert!(!cache.notes().is_empty(), "{case}");
-        assert!(fs::read(&path).unwrap() == genuine, "{case} was not healed");
+        for room in [room, single] {
+            poison();
+            let cache = cache(&folder);
+            assert!(pack(&room(&cache), &good).unwrap() == expected, "{case}");
+            assert!(!cache.notes().is_empty(), "{case}");
+            assert!(fs::read(&path).unwrap() == genuine, "{case} was not healed");
+        }
     }
 }
 

@@ -77,6 +77,10 @@ pub fn run(
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let compressor = Compressor::new(threads).map_err(BuildError::from)?;
     let compressor = compressor.with_cache(run.cache.clone());
+    let compressor = match plan.units.len() {
+        1 => compressor.for_one(),
+        _ => compressor,
+    };
     let progress = Progress::new(plan.units.len(), *printer);
     let (made, mut failures) = work::work(&plan, &compressor, &run, &progress);
     progress.end();
