@@ -23,6 +23,9 @@ const JOURNAL_LIMIT: u64 = 64 << 20;
 struct Lock {
     holder: String,
     until: u64,
+    /// Tells writings of one holder apart, however quick they are.
+    #[serde(default)]
+    writing: u64,
 }
 
 /// The lock while it is ours.
@@ -32,6 +35,7 @@ pub(super) struct Lease<'a> {
     time: Duration,
     version: Version,
     until: u64,
+    writings: u64,
     /// It ran out in somebody's hands, who may still be alive.
     pub took_over: bool,
 }
@@ -65,6 +69,7 @@ impl<'a> Lease<'a> {
             time,
             version: Version::default(),
             until: 0,
+            writings: 0,
             took_over: false,
         };
         let mut told = false;
@@ -79,7 +84,8 @@ impl<'a> Lease<'a> {
                 lease.took_over = there.is_some();
                 match lease.write(Condition::since(there.as_ref().map(|(_, v)| v))) {
                     Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
-                    done => return done.map(|()| lease),
+                    Err(error) => return Err(error),
+                    Ok(()) => return lease.proved(),
                 }
             }
             if !told {
@@ -95,15 +101,39 @@ impl<'a> Lease<'a> {
 
     fn write(&mut self, condition: Condition) -> Result<(), PublishError> {
         let until = now() + self.time.as_millis() as u64;
+        self.writings += 1;
         let lock = Lock {
             holder: self.holder.clone(),
             until,
+            writing: self.writings,
         };
         let bytes = to_json(&lock)?;
         let name = lock_name();
         self.version = self.place.put(&name, &bytes, headers(&name), &condition)?;
         self.until = until;
         Ok(())
+    }
+
+    // A service that ignores conditions shows here, before anything is written that counts.
+    fn proved(mut self) -> Result<Self, PublishError> {
+        let stale = self.version.clone();
+        self.write(Condition::Unchanged(stale.clone()))?;
+        for condition in [Condition::Unchanged(stale), Condition::Absent] {
+            match self.write(condition) {
+                Err(PublishError::Object(ObjectError::Lost { .. })) => {}
+                Ok(()) => {
+                    let place = self.place.describe();
+                    self.release();
+                    let source = None;
+                    return Err(ObjectError::NoConditions { place, source }.into());
+                }
+                Err(error) => {
+                    self.release();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// Prolongs it when half of it is over. Somebody else's lock is a lost race.

@@ -1,6 +1,7 @@
 //! A repository on a web server.
 //!
-//! What starts with https stays there: a redirect to http is an error. Time is bounded: 10 s
+//! What starts with https stays there: a redirect to http is an error; one to another host is
+//! followed without the client's certificate. Time is bounded: 10 s
 //! to connect, 30 s without a byte, and after a first minute at least 4 KiB/s. Files come as
 //! they lie there (`Accept-Encoding: identity`), for their hashes are over these bytes.
 
@@ -18,6 +19,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(60);
 const SLOWEST: u64 = 4096;
+const REDIRECTS: usize = 10;
 
 /// How to speak to the server.
 #[derive(Clone, Default)]
@@ -53,6 +55,8 @@ pub fn client(options: HttpOptions, https: bool) -> ureq::Agent {
 pub struct Http {
     base: Url,
     agent: ureq::Agent,
+    /// For hosts that a redirect leads to: it has no certificate of its own to show.
+    stranger: ureq::Agent,
 }
 
 impl Http {
@@ -62,8 +66,16 @@ impl Http {
         if url.host_str().is_none_or(str::is_empty) || url.fragment().is_some() {
             return Err(StoreError::Place(base.to_owned()));
         }
-        let agent = client(options, url.scheme() == "https");
-        Ok(Self { base: url, agent })
+        let https = url.scheme() == "https";
+        let anonymous = HttpOptions {
+            identity: None,
+            ..options.clone()
+        };
+        Ok(Self {
+            base: url,
+            agent: client(options, https),
+            stranger: client(anonymous, https),
+        })
     }
 
     /// The URL of a file: its name quoted, the base's query kept.
@@ -102,14 +114,7 @@ impl Store for Http {
 impl Http {
     fn get(&self, url: &Url, offset: u64) -> Result<Blob, StoreError> {
         let shown = shown(url);
-        let mut request = self.agent.get(url.as_str());
-        if offset > 0 {
-            request = request.header("Range", format!("bytes={offset}-"));
-        }
-        let response = request.call().map_err(|error| match error {
-            ureq::Error::RequireHttpsOnly(_) => StoreError::Downgrade { url: shown.clone() },
-            other => transport(&shown, other),
-        })?;
+        let response = self.follow(url, offset, &shown)?;
         let status = response.status().as_u16();
         let offset = match status {
             200 => 0,
@@ -125,6 +130,44 @@ impl Http {
         })
     }
 }
+
+impl Http {
+    // Redirects are followed here, for what proves who we are is for the base's host alone
+    // (RFC 9110 §15.4: sensitive parts do not go to another authority).
+    fn follow(&self, url: &Url, offset: u64, shown: &str) -> Result<Response, StoreError> {
+        let mut at = url.clone();
+        for _ in 0..=REDIRECTS {
+            let agent = match at.origin() == self.base.origin() {
+                true => &self.agent,
+                false => &self.stranger,
+            };
+            let mut request = agent.get(at.as_str());
+            if offset > 0 {
+                request = request.header("Range", format!("bytes={offset}-"));
+            }
+            let request = request.config().max_redirects(0).build();
+            let response = request.call().map_err(|error| match error {
+                ureq::Error::RequireHttpsOnly(_) => StoreError::Downgrade {
+                    url: shown.to_owned(),
+                },
+                other => transport(shown, other),
+            })?;
+            let location = response.headers().get("location");
+            let location = location.and_then(|location| location.to_str().ok());
+            match (response.status().as_u16(), location) {
+                (301 | 302 | 303 | 307 | 308, Some(location)) => {
+                    at = at.join(location).map_err(|error| {
+                        transport(shown, ureq::Error::BadUri(error.to_string()))
+                    })?;
+                }
+                _ => return Ok(response),
+            }
+        }
+        Err(transport(shown, ureq::Error::TooManyRedirects))
+    }
+}
+
+type Response = ureq::http::Response<ureq::Body>;
 
 /// For a single request that is no repository's: answers are whole, within `patience`.
 pub fn agent(patience: Duration) -> ureq::Agent {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 
 use super::ground::{Ground, edit};
-use crate::harness::faults::{Answer, FaultServer};
+use crate::harness::faults::{Answer, FaultServer, certificate};
 use crate::harness::server::free_port;
 use crate::harness::{trial, trial_needing};
 
@@ -20,6 +20,11 @@ pub fn trials() -> Vec<Trial> {
             "bad_input/server_leads_to_http",
             &["openssl"],
             leads_to_http,
+        ),
+        trial_needing(
+            "bad_input/server_leads_to_another",
+            &["openssl"],
+            leads_to_another,
         ),
         trial_needing("bad_input/server_is_unknown", &["openssl"], unknown_server),
         trial("bad_input/target_with_another_hash", other_hash),
@@ -108,6 +113,38 @@ fn leads_to_http() {
     assert_eq!(plain.requests(), [], "it was followed");
     record.compare("server_leads_to_http");
     package.ok();
+}
+
+// A redirect to another host is followed, and the client's certificate stays at home.
+fn leads_to_another() {
+    let ground = Ground::new();
+    let repository = ground.join("updates/repository");
+    let (client, key) = certificate(&ground, "client", "127.0.0.1");
+    let (server, first) = FaultServer::asking(&repository, &ground, "server", &client);
+    let (other, second) = FaultServer::asking(&repository, &ground, "other", &client);
+    let both = [first, second]
+        .map(|file| std::fs::read(file).unwrap())
+        .concat();
+    let both = ground.write("both.crt", both);
+    let text = |path: &std::path::Path| path.display().to_string();
+    let package = ground.package_from(&[
+        "--update-url",
+        &server.url,
+        "--update-tls-certificate",
+        &text(&both),
+        "--update-tls-client-certificate",
+        &text(&client),
+        "--update-tls-client-key",
+        &text(&key),
+        "--no-state",
+    ]);
+    for path in ["/timestamp.json", ORBIT] {
+        server.order(path, Answer::Redirect(format!("{}{path}", other.url)));
+    }
+    package.ok();
+    assert_eq!(other.requests().len(), 2);
+    assert!(server.presented().iter().all(|shown| *shown));
+    assert!(!other.presented().iter().any(|shown| *shown));
 }
 
 fn unknown_server() {

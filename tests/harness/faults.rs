@@ -54,6 +54,7 @@ struct Inner {
     root: PathBuf,
     orders: Mutex<BTreeMap<String, (Answer, usize)>>,
     requests: Mutex<Vec<Request>>,
+    presented: Mutex<Vec<bool>>,
     ended: AtomicBool,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -97,6 +98,31 @@ impl FaultServer {
         (Self::start(root, Some(config)), certificate)
     }
 
+    /// The same, with `name` for its certificate, and it asks clients for theirs, which
+    /// `trusted` vouches for; it serves those that show none as well.
+    pub fn asking(root: &Path, scratch: &Scratch, name: &str, trusted: &Path) -> (Self, PathBuf) {
+        use rustls_pki_types::CertificateDer;
+        use rustls_pki_types::pem::PemObject;
+        let (certificate, key) = certificate(scratch, name, "127.0.0.1");
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(trusted).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                .allow_unauthenticated()
+                .build()
+                .unwrap();
+        let config = server_config(&certificate, &key, Some(verifier));
+        (Self::start(root, Some(config)), certificate)
+    }
+
+    /// For each connection with TLS, whether the client showed a certificate.
+    pub fn presented(&self) -> Vec<bool> {
+        self.inner.presented.lock().unwrap().clone()
+    }
+
     fn start(root: &Path, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -105,6 +131,7 @@ impl FaultServer {
             root: root.to_owned(),
             orders: Mutex::default(),
             requests: Mutex::default(),
+            presented: Mutex::default(),
             ended: AtomicBool::new(false),
             tls,
         });
@@ -165,6 +192,8 @@ impl Inner {
                     rustls::ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
                 let mut stream = rustls::StreamOwned::new(session, stream);
                 self.converse(&mut stream)?;
+                let shown = stream.conn.peer_certificates().is_some();
+                self.presented.lock().unwrap().push(shown);
                 stream.conn.send_close_notify();
                 stream.flush()
             }

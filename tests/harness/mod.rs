@@ -11,6 +11,7 @@
 //! - [`server`]: nginx and Python's web server on loopback; [`faults`]: one that misbehaves
 //!   as it is told.
 //! - [`objects`]: object storage on loopback: S3, Azure.
+//! - [`standin`]: a stand-in for S3 that refuses as it is told.
 //! - [`container`]: Debian with systemd as process 1.
 //! - [`tools`]: where programs, the Python environment and the Go programs of
 //!   `tests/interop` are.
@@ -28,6 +29,7 @@ pub mod objects;
 pub mod schema;
 pub mod scratch;
 pub mod server;
+pub mod standin;
 pub mod tools;
 
 pub use golden::{fixtures, golden};

@@ -164,6 +164,13 @@ impl Run {
         self
     }
 
+    /// More arguments.
+    pub fn args<'a>(self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        arguments
+            .into_iter()
+            .fold(self, |run, argument| run.arg(argument))
+    }
+
     /// Sets a variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.environment

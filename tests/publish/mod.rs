@@ -8,6 +8,7 @@ mod elsewhere;
 mod hundred;
 mod page;
 mod races;
+mod refusals;
 mod stores;
 
 use libtest_mimic::Trial;
@@ -27,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         elsewhere::trials(),
         page::trials(),
         races::trials(),
+        refusals::trials(),
         hundred::trials(),
     ]
     .into_iter()

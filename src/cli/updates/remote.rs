@@ -100,8 +100,8 @@ impl At {
 
     /// Becomes an empty working copy for a repository that is to be made at `url`.
     pub fn begin(&mut self, url: &str) -> Result<Remote, CliError> {
-        let objects = objects(url, self.endpoint.as_deref())?;
         let layout = self.use_working_copy(url)?;
+        let objects = objects(url, self.endpoint.as_deref())?;
         for name in ["timestamp.json", "root.json", "1.root.json"] {
             let there = objects.get(name, LIMIT).map_err(PublishError::from)?;
             if there.is_some() {
@@ -128,9 +128,9 @@ impl At {
         printer: &Printer,
     ) -> Result<Remote, CliError> {
         let url = self.url().unwrap_or_default().to_owned();
-        let objects = objects(&url, self.endpoint.as_deref())?;
         let trust_current = self.trust_current;
         let layout = self.use_working_copy(&url)?;
+        let objects = objects(&url, self.endpoint.as_deref())?;
         if !layout.repository().join("root.json").exists() {
             let anchor = anchor(&layout, &*objects, &url, trust_current)?;
             publish::first(&layout, &*objects, anchor.as_deref())?;
@@ -162,9 +162,9 @@ impl At {
 
     /// What is published at the URL, to be read from an anchor that does not come from there.
     pub fn look(self, url: &str) -> Result<Published, CliError> {
+        let layout = self.working_copy(url)?;
         let access = Access::of_process(self.endpoint.clone());
         let cloud = Cloud::new(url, &access).map_err(PublishError::from)?;
-        let layout = self.working_copy(url)?;
         let memory = Memory::read(&layout.state())?;
         let anchor = match anchor(&layout, &cloud, url, self.trust_current)? {
             Some(anchor) => anchor,

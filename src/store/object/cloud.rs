@@ -18,7 +18,8 @@ use object_store::{
 };
 use tokio::runtime::Runtime;
 
-use super::error::{Attempt, ObjectError, translate};
+use super::credentials::Refusal;
+use super::error::{Attempt, ON_CONDITION, ObjectError, translate};
 use super::{Access, Condition, Headers, Listed, Objects, Version, credentials};
 use crate::steps::{self, Kind};
 use crate::store::{Blob, Store, StoreError, is_inside};
@@ -60,7 +61,18 @@ impl Cloud {
             "az" => credentials::az(bucket, access),
             _ => return Err(ObjectError::Place(place.to_owned())),
         };
-        let store = opened.map_err(|error| settings(error.into()))?;
+        let store = opened.map_err(|refusal| match refusal {
+            Refusal::Settings(error) => settings(error.into()),
+            Refusal::NoCredentials(_) => ObjectError::NoCredentials {
+                place: place.to_owned(),
+                source: refusal.into(),
+            },
+            Refusal::Delegated(ref profile) => ObjectError::Delegated {
+                place: place.to_owned(),
+                profile: profile.clone(),
+                source: refusal.into(),
+            },
+        })?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -243,8 +255,8 @@ impl Objects for Cloud {
             }),
         };
         let what = match condition {
-            Condition::Always => "write",
-            _ => "write on condition",
+            Condition::Always => "write".to_owned(),
+            _ => format!("write{ON_CONDITION}"),
         };
         let options = PutOptions {
             mode,
@@ -253,7 +265,7 @@ impl Objects for Cloud {
         };
         let payload = PutPayload::from(bytes.to_vec());
         let put = inner.store.put_opts(&key, payload, options);
-        match inner.wait(what, name, put) {
+        match inner.wait(&what, name, put) {
             Ok(done) => Ok(version(done.e_tag, done.version)),
             // A conditional write to what is gone answers 404.
             Err(ObjectError::NotFound { place, name }) if *condition != Condition::Always => {

@@ -1,26 +1,41 @@
 //! Settings and credentials, found where each cloud's own tools find them.
 //!
-//! S3: variables (`AWS_…`), else the profile `AWS_PROFILE` in `~/.aws/credentials` and
-//! `~/.aws/config` (or the files that `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE`
-//! name), else the instance's role. GCS: `GOOGLE_APPLICATION_CREDENTIALS`, else what
+//! S3: see `aws`. GCS: `GOOGLE_APPLICATION_CREDENTIALS`, else what
 //! `gcloud auth application-default login` left, else the instance. Azure: variables
 //! (`AZURE_…`), else the `az` program's login. Keys and tokens stay inside the builders.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+
+use super::aws::{self, Profile};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 
-type Opened = Result<Arc<dyn ObjectStore>, object_store::Error>;
+type Opened = Result<Arc<dyn ObjectStore>, Refusal>;
+
+/// Why object storage cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Settings that do not go together.
+    #[error(transparent)]
+    Settings(#[from] object_store::Error),
+    /// Nothing was found; where it was looked for.
+    #[error("{0}")]
+    NoCredentials(String),
+    /// A profile whose keys other tools get.
+    #[error(
+        "the keys of the profile {0} are got by the AWS tools, by a login or from another role"
+    )]
+    Delegated(String),
+}
 
 /// How to reach object storage: an endpoint that is not the cloud's own, and the variables in
 /// which credentials are looked for.
@@ -53,7 +68,7 @@ impl Access {
         Self::new(endpoint, text)
     }
 
-    fn variable(&self, name: &str) -> Option<String> {
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
 
@@ -90,20 +105,8 @@ pub(super) fn s3(bucket: &str, access: &Access) -> Opened {
     for (key, value) in access.known("AWS_") {
         builder = builder.with_config(key, value);
     }
-    let profile = Profile::of(access);
-    if access.variable("AWS_ACCESS_KEY_ID").is_none()
-        && let (Some(id), Some(secret)) = (
-            profile.get("aws_access_key_id"),
-            profile.get("aws_secret_access_key"),
-        )
-    {
-        builder = builder
-            .with_access_key_id(id)
-            .with_secret_access_key(secret);
-        if let Some(token) = profile.get("aws_session_token") {
-            builder = builder.with_token(token);
-        }
-    }
+    let profile = Profile::of(access)?;
+    builder = aws::authorize(builder, access, &profile)?;
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"];
     if region.iter().all(|name| access.variable(name).is_none())
         && let Some(region) = profile.get("region")
@@ -147,9 +150,36 @@ pub(super) fn gs(bucket: &str, access: &Access) -> Opened {
     Ok(Arc::new(builder.build()?))
 }
 
+// What the `az` program calls otherwise than `object_store`: single variables, and the parts of
+// a connection string.
+fn connection(access: &Access) -> Vec<(AzureConfigKey, String)> {
+    let mut found = Vec::new();
+    let text = access.variable("AZURE_STORAGE_CONNECTION_STRING");
+    for part in text.as_deref().unwrap_or_default().split(';') {
+        let key = match part.split_once('=') {
+            Some(("AccountName", value)) => (AzureConfigKey::AccountName, value),
+            Some(("AccountKey", value)) => (AzureConfigKey::AccessKey, value),
+            Some(("SharedAccessSignature", value)) => (AzureConfigKey::SasKey, value),
+            Some(("BlobEndpoint", value)) => (AzureConfigKey::Endpoint, value),
+            _ => continue,
+        };
+        found.push((key.0, key.1.to_owned()));
+    }
+    for (name, key) in [
+        ("AZURE_STORAGE_ACCOUNT", AzureConfigKey::AccountName),
+        ("AZURE_STORAGE_KEY", AzureConfigKey::AccessKey),
+    ] {
+        found.extend(access.variable(name).map(|value| (key, value)));
+    }
+    found
+}
+
 /// Azure Blob Storage; the account comes from its variable.
 pub(super) fn az(container: &str, access: &Access) -> Opened {
     let mut builder = MicrosoftAzureBuilder::new();
+    for (key, value) in connection(access) {
+        builder = builder.with_config(key, value);
+    }
     for (key, value) in access.known("AZURE_") {
         builder = builder.with_config(key, value);
     }
@@ -164,12 +194,16 @@ pub(super) fn az(container: &str, access: &Access) -> Opened {
     }
     let own = [
         "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_KEY",
+        "AZURE_STORAGE_CONNECTION_STRING",
         "AZURE_STORAGE_SAS_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
         "AZURE_STORAGE_TOKEN",
         "AZURE_STORAGE_CLIENT_ID",
         "AZURE_CLIENT_ID",
         "AZURE_FEDERATED_TOKEN_FILE",
     ];
+    // Asking the instance's address is left to the `az` program, which knows where it is.
     if own.iter().all(|name| access.variable(name).is_none()) {
         builder = builder.with_use_azure_cli(true);
     }
@@ -178,69 +212,4 @@ pub(super) fn az(container: &str, access: &Access) -> Opened {
         .with_client_options(client(endpoint))
         .with_retry(retry());
     Ok(Arc::new(builder.build()?))
-}
-
-/// A section of the AWS tools' two files.
-#[derive(Default)]
-struct Profile(BTreeMap<String, String>);
-
-impl Profile {
-    fn of(access: &Access) -> Self {
-        let variable = |name: &str| access.variable(name);
-        let name = variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
-        let home = variable("HOME").map(PathBuf::from).unwrap_or_default();
-        let read = |name: &str, file: &str| {
-            let path = variable(name).map_or_else(|| home.join(".aws").join(file), PathBuf::from);
-            crate::fs::read_limited(&path, 1 << 20)
-                .ok()
-                .flatten()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .unwrap_or_default()
-        };
-        let mut profile = Self::default();
-        // The credentials file counts more than the configuration.
-        profile.read(&read("AWS_CONFIG_FILE", "config"), &name);
-        profile.read(&read("AWS_SHARED_CREDENTIALS_FILE", "credentials"), &name);
-        profile
-    }
-
-    // Sections are `[NAME]` in one file and `[profile NAME]` in the other.
-    fn read(&mut self, text: &str, name: &str) {
-        let mut inside = false;
-        for line in text.lines().map(str::trim) {
-            if let Some(section) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-                let section = section.trim();
-                inside = section.strip_prefix("profile ").unwrap_or(section).trim() == name;
-                continue;
-            }
-            let setting = line.split_once('=').filter(|_| inside);
-            if let Some((key, value)) = setting.filter(|_| !line.starts_with(['#', ';'])) {
-                self.0
-                    .insert(key.trim().to_owned(), value.trim().to_owned());
-            }
-        }
-    }
-
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn profiles() {
-        let config = "[default]\nregion = eu-central-1\n[profile ci]\nregion=eu-west-1 \n# x = y\n";
-        let credentials = "[default]\naws_access_key_id=A\n[ci]\naws_access_key_id = B\n";
-        for (name, region, id) in [("default", "eu-central-1", "A"), ("ci", "eu-west-1", "B")] {
-            let mut profile = Profile::default();
-            profile.read(config, name);
-            profile.read(credentials, name);
-            assert_eq!(profile.get("region"), Some(region));
-            assert_eq!(profile.get("aws_access_key_id"), Some(id));
-            assert_eq!(profile.get("# x"), None);
-        }
-    }
 }

@@ -60,6 +60,26 @@ pub enum ObjectError {
         #[source]
         source: Source,
     },
+    /// Nothing was found to sign requests with.
+    #[error("there are no credentials for {place}")]
+    NoCredentials {
+        /// The place.
+        place: String,
+        /// Where they were looked for.
+        #[source]
+        source: Source,
+    },
+    /// A profile that needs a login, or another role's keys.
+    #[error("there are no keys for {place} in the profile itself")]
+    Delegated {
+        /// The place.
+        place: String,
+        /// The profile.
+        profile: String,
+        /// What it says instead.
+        #[source]
+        source: Source,
+    },
     /// Credentials that were valid once.
     #[error("the credentials for {place} have expired")]
     Expired {
@@ -156,21 +176,32 @@ impl Hint for ObjectError {
             Self::Denied { what, .. } if what.starts_with("list") => {
                 Some("grant s3:ListBucket (storage.objects.list, or read on the container): without it a missing file answers 403, and agents stop".into())
             }
-            Self::Denied { .. } => {
-                Some("publishing reads, lists, writes and deletes objects under its prefix".into())
+            Self::Denied { what, .. } if what.starts_with("read") => {
+                Some("grant reading and listing under the prefix (s3:GetObject and s3:ListBucket, storage.objects.get and .list): without listing, a missing file answers 403, and agents stop".into())
             }
-            Self::Credentials { place, .. } | Self::Expired { place, .. } => Some(match () {
+            Self::Denied { .. } => {
+                Some("publishing reads, lists, writes and deletes objects under its prefix; `fleetpack updates publish --dry-run` and `updates pull` only read".into())
+            }
+            Self::Delegated { profile, .. } => Some(format!(
+                "eval \"$(aws configure export-credentials --profile {profile} --format env)\""
+            )),
+            Self::Credentials { place, .. }
+            | Self::NoCredentials { place, .. }
+            | Self::Expired { place, .. } => Some(match () {
                 () if place.starts_with("gs:") => "gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS".into(),
                 () if place.starts_with("az:") => "az login, or AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY".into(),
                 () => "aws sts get-caller-identity; AWS_PROFILE, or AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY".into(),
             }),
-            Self::Region { .. } => Some("AWS_REGION".into()),
+            Self::Region { .. } => Some("AWS_REGION=REGION, the one that `aws s3api get-bucket-location` names".into()),
             Self::Clock { .. } => Some("timedatectl set-ntp true".into()),
             Self::NoConditions { .. } => Some("use a service that honours If-Match: S3, GCS, Azure, Ceph, SeaweedFS, versitygw".into()),
             _ => None,
         }
     }
 }
+
+/// Marks a write whose refusal may mean that conditions are not understood.
+pub(super) const ON_CONDITION: &str = " on condition";
 
 /// What was tried where.
 pub(super) struct Attempt<'a> {
@@ -233,6 +264,8 @@ const MEANINGS: [(Meaning, &[&str]); 5] = [
             // Google Cloud Storage
             "AuthenticationRequired",
             "InvalidSecurity",
+            // The `az` program: not there, or not logged in.
+            "az account get-access-token",
             // The instance's own address, which is asked last and is not there.
             "169.254.169.254",
             "metadata.google.internal",
@@ -266,16 +299,21 @@ fn by_status(
     use object_store::Error;
     let place = attempt.place.to_owned();
     let name = attempt.name.to_owned();
-    let what = attempt.what.clone();
+    let conditional = attempt.what.contains(ON_CONDITION);
+    let what = attempt.what.replace(ON_CONDITION, "");
     let refused = ["NotImplemented", "501 ", "not yet implemented"];
-    let conditional = what.contains("on condition");
     match error {
         Error::Unauthenticated { .. } => ObjectError::Credentials { place, source },
-        Error::PermissionDenied { .. } => ObjectError::Denied {
-            place,
-            what,
-            source,
-        },
+        // A refused list comes as a generic error.
+        _ if matches!(error, Error::PermissionDenied { .. })
+            || text.contains("status code: 403") =>
+        {
+            ObjectError::Denied {
+                place,
+                what,
+                source,
+            }
+        }
         Error::Precondition { .. } | Error::AlreadyExists { .. } => {
             ObjectError::Lost { place, name }
         }
@@ -369,6 +407,11 @@ mod tests {
                 "403",
                 "InvalidAccessKeyId",
                 "s3://bucket does not accept these credentials",
+            ),
+            (
+                "403 Forbidden",
+                "AccessDenied",
+                "s3://bucket does not allow to list targets",
             ),
             ("500", "InternalError", "cannot list targets at s3://bucket"),
         ] {

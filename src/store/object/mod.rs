@@ -3,9 +3,10 @@
 //! [`Objects`] is what publishing needs of any of them: reading, writing on condition that
 //! nobody else wrote in between, copying inside the place, listing, deleting. What goes where
 //! and in which order is decided in [`crate::publish`]. `cloud` speaks to object storage and
-//! is the only room with an asynchronous runtime, `folder` is a directory, `credentials` finds
-//! what each cloud's own tools would use, `error` says in words what a service answered.
+//! is the only room with an asynchronous runtime, `folder` is a directory, `credentials`
+//! and `aws` find what each cloud's own tools would use, `error` says in words what a service answered.
 
+mod aws;
 mod cloud;
 mod credentials;
 mod error;
