@@ -1,9 +1,11 @@
 //! What agents see change: copies of targets, then metadata, in the order that misleads nobody.
 //!
-//! Targets first, then `targets.json`, `snapshot.json`, and when all of it was read back
-//! `timestamp.json`. New roots follow, as clients with the old one need what both sign; after
+//! Targets first, then `targets.json`, `snapshot.json`, and when all of it was read back, also
+//! through the caches in front of agents, `timestamp.json`. New roots follow, as clients with the old one need what both sign; after
 //! a compromise they go first, and for a moment clients that have the new root find metadata
 //! that it does not accept.
+
+use std::time::Duration;
 
 use super::journal::{Journal, Lease};
 use super::plan::Plan;
@@ -13,6 +15,8 @@ use crate::store::object::{Condition, ObjectError};
 use crate::tuf::metadata::Role;
 
 const LIMIT: u64 = 64 << 20;
+// Between two looks at a cache.
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl Publication<'_> {
     /// Makes the planned changes visible.
@@ -102,6 +106,7 @@ impl Publication<'_> {
             }
             if *name == Role::Timestamp.file() {
                 self.read_back(documents, journal)?;
+                self.wait_for_readers(documents, lease)?;
             }
             lease.renew()?;
             self.place
@@ -109,6 +114,42 @@ impl Publication<'_> {
             self.done.written.push(name.clone());
         }
         Ok(())
+    }
+
+    // go-tuf 0.5.2: whoever meets the new timestamp beside an old snapshot keeps the one, fails
+    // at the other, and asks no more until there is another timestamp. A cache that keeps what
+    // it must not has to forget it first.
+    fn wait_for_readers(
+        &self,
+        documents: &[(String, String)],
+        lease: &mut Lease<'_>,
+    ) -> Result<(), PublishError> {
+        let Some(readers) = &self.options.readers else {
+            return Ok(());
+        };
+        let begun = std::time::Instant::now();
+        let led_to = documents
+            .iter()
+            .filter(|(name, _)| *name != Role::Timestamp.file());
+        let led_to: Vec<_> = led_to.collect();
+        let mut told = false;
+        loop {
+            let stale = super::public::stale(&readers.url, &led_to)?;
+            // What is still old then is found, and healed, when all is written.
+            if stale.is_empty() || begun.elapsed() > readers.patience {
+                return Ok(());
+            }
+            if !told {
+                (self.tell)(&format!(
+                    "{} still gives an older {}; timestamp.json waits for its cache",
+                    readers.url,
+                    stale.join(", ")
+                ));
+                told = true;
+            }
+            lease.renew()?;
+            std::thread::sleep(PAUSE.min(readers.patience));
+        }
     }
 
     fn copy_all(&mut self, journal: &Journal, lease: &mut Lease<'_>) -> Result<(), PublishError> {

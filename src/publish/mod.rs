@@ -67,6 +67,17 @@ pub struct Options {
     pub lock_time: Duration,
     /// How many files are sent at once.
     pub threads: usize,
+    /// The address that agents use, where `timestamp.json` waits for caches.
+    pub readers: Option<Readers>,
+}
+
+/// The address that agents use.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    /// Where the repository is to be read.
+    pub url: String,
+    /// How long a cache there is waited for.
+    pub patience: Duration,
 }
 
 impl Default for Options {
@@ -79,6 +90,7 @@ impl Default for Options {
             status_page: None,
             lock_time: Duration::from_secs(120),
             threads: 4,
+            readers: None,
         }
     }
 }

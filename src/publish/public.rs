@@ -35,8 +35,7 @@ pub fn check(
     url: &str,
     names: &[String],
 ) -> Result<Checked, PublishError> {
-    let base = Url::parse(url)
-        .map_err(|error| PublishError::Make("an address of --public-url", error.into()))?;
+    let base = parse(url)?;
     let agent = crate::store::client(HttpOptions::default(), base.scheme() == "https");
     let mut look = Look {
         repository,
@@ -55,6 +54,45 @@ pub fn check(
     Ok(look.checked)
 }
 
+type Response = ureq::http::Response<ureq::Body>;
+
+/// Which of these documents the address still gives in another state. One that cannot be
+/// fetched at all is [`check`]'s matter.
+pub(super) fn stale(
+    url: &str,
+    documents: &[&(String, String)],
+) -> Result<Vec<String>, PublishError> {
+    let base = parse(url)?;
+    let agent = crate::store::client(HttpOptions::default(), base.scheme() == "https");
+    let old = |name: &str, text: &str| {
+        let Ok(response) = get(&agent, &base, name) else {
+            return false;
+        };
+        let status = response.status();
+        let mut body = response
+            .into_body()
+            .into_reader()
+            .take(text.len() as u64 + 1);
+        let mut bytes = Vec::new();
+        status == 200 && body.read_to_end(&mut bytes).is_ok() && bytes != text.as_bytes()
+    };
+    let stale = documents.iter().filter(|(name, text)| old(name, text));
+    Ok(stale.map(|(name, _)| name.clone()).collect())
+}
+
+fn parse(url: &str) -> Result<Url, PublishError> {
+    Url::parse(url).map_err(|error| PublishError::Make("an address of --public-url", error.into()))
+}
+
+fn get(agent: &ureq::Agent, base: &Url, name: &str) -> Result<Response, String> {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(name.split('/'));
+    }
+    let answer = agent.get(url.as_str()).call();
+    answer.map_err(|error| format!("{name} cannot be fetched: {error}"))
+}
+
 struct Look<'a> {
     repository: &'a Repository,
     base: Url,
@@ -62,18 +100,9 @@ struct Look<'a> {
     checked: Checked,
 }
 
-type Response = ureq::http::Response<ureq::Body>;
-
 impl Look<'_> {
     fn get(&self, name: &str) -> Result<Response, String> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(name.split('/'));
-        }
-        self.agent
-            .get(url.as_str())
-            .call()
-            .map_err(|error| format!("{name} cannot be fetched: {error}"))
+        get(&self.agent, &self.base, name)
     }
 
     fn compare(&mut self, name: &str) {

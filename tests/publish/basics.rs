@@ -28,6 +28,11 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("publish/delete", &["versitygw"], delete),
         trial_needing("publish/refused", &["versitygw"], refused),
         trial_needing("publish/public_url", &["nginx"], public_url),
+        trial_needing(
+            "publish/disobedient_cache",
+            &["nginx", "curl"],
+            disobedient_cache,
+        ),
         trial("publish/nothing_there", nothing_there),
     ]
 }
@@ -346,17 +351,55 @@ fn public_url() {
         .fails(1)
         .says("warning: 2.root.json does not exist and answers 403, not 404: agents stop")
         .says("error: 1 problems at the public address");
-    // A cache that keeps what it must not: one more timestamp when it has forgotten.
+}
+
+// A cache that keeps everything for some seconds, whatever it is told.
+fn disobedient_cache() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    std::fs::create_dir(scratch.join("served")).unwrap();
+    let server = Server::nginx(&scratch, &scratch.join("served"));
     let caching = Server::nginx_cache(
         &scratch,
         &server.url,
-        "proxy_ignore_headers Cache-Control Expires; proxy_cache_valid 200 3s;",
+        "proxy_ignore_headers Cache-Control Expires; proxy_cache_valid 200 5s;",
     );
-    publish(&caching.url).ok();
+    let publish = || {
+        let args = [
+            "publish",
+            "served",
+            "--path",
+            "repo",
+            "--public-url",
+            &caching.url,
+        ];
+        updates(&scratch, args)
+    };
+    publish().ok();
+    // No agent can meet the new timestamp beside the old snapshot.
+    let before = scratch.read("served/timestamp.json");
     release(&scratch, "repo", "orbit", "1.1.0", "two!");
-    let ran = publish(&caching.url).ok();
+    let snapshot = scratch.read("repo/repository/snapshot.json");
+    let publishing = publish().spawn();
+    while scratch.read("served/timestamp.json") == before {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let url = format!("{}/snapshot.json", caching.url);
+    let got = scratch.tool("curl", ["-fsS", &url]).ok();
+    assert!(got.stdout == snapshot, "an old snapshot");
+    let output = publishing.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    assert!(
+        words.contains("timestamp.json waits for its cache"),
+        "{words}"
+    );
+    // The timestamp itself may be kept, and another follows it.
+    publish().ok();
+    updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+    let ran = publish().ok();
     ran.says("still gives an older timestamp.json")
-        .says("caches had given old copies: one more timestamp, version 4");
+        .says("caches had given old copies: one more timestamp, version 5");
 }
 
 fn nothing_there() {

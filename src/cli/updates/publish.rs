@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::agent::duration::GoDuration;
-use crate::publish::{self, Known, Options, Prefer, PublishError, Published};
+use crate::publish::{self, Known, Options, Prefer, PublishError, Published, Readers};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Repository, Signing, Validities};
 use crate::tuf::time::Validity;
@@ -33,7 +33,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "24h", requires = "delete", value_parser = time)]
     grace: Duration,
 
-    /// Address that agents use: every changed file is fetched through it and compared
+    /// Address that agents use: every changed file is fetched through it and compared, and
+    /// timestamp.json is not written before a cache there gives the new snapshot.json
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
@@ -75,6 +76,10 @@ impl Args {
             prefer: self.prefer,
             status_page: self.status_page.clone(),
             lock_time: self.lock_time,
+            readers: self.public_url.clone().map(|url| Readers {
+                url,
+                patience: self.cache_wait,
+            }),
             ..Options::default()
         }
     }
