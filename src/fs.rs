@@ -2,9 +2,10 @@
 //!
 //! Every write of the program goes through here. A file appears whole under its name or not
 //! at all: it is written under a temporary name in the same folder (`.NAME.fleetpack-XXXXXX`),
-//! synced, renamed, and the folder is synced. Many files that one name will make visible
+//! synced, renamed, and the folder is synced; what a killed process left of such files goes when
+//! the next one is begun beside it. Many files that one name will make visible
 //! together are written in a folder of their own and synced in one go ([`sync_files`]). Each
-//! of these steps calls [`step`], where tests make it fail, on whatever thread it is done
+//! of these goes through [`step`], where tests make it fail, on whatever thread it is done
 //! ([`following`]).
 
 use std::cell::RefCell;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{FlockOperation, flock};
+use tempfile::NamedTempFile;
 
 /// What is about to be done to the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +67,27 @@ pub fn following<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     }
 }
 
-/// Announces a step to the hook.
-pub fn step(step: Step, path: &Path) -> io::Result<()> {
+/// Does one step, which the hook sees first; the error of either names the path.
+pub fn step<T>(
+    step: Step,
+    verb: &str,
+    path: &Path,
+    call: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    announced(step, path, call).map_err(|e| naming(e, verb, path))
+}
+
+/// As [`step`], for callers that name the path themselves.
+pub fn announced<T>(
+    step: Step,
+    path: &Path,
+    call: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    announce(step, path)?;
+    call()
+}
+
+fn announce(step: Step, path: &Path) -> io::Result<()> {
     match installed() {
         Some(hook) => hook.lock().unwrap_or_else(|e| e.into_inner())(step, path),
         None => Ok(()),
@@ -76,7 +97,7 @@ pub fn step(step: Step, path: &Path) -> io::Result<()> {
 /// A file that gets its name only when it is complete. Dropped without [`AtomicFile::commit`]
 /// it vanishes.
 pub struct AtomicFile {
-    temporary: tempfile::NamedTempFile,
+    temporary: NamedTempFile,
     target: PathBuf,
     mode: u32,
 }
@@ -85,13 +106,24 @@ impl AtomicFile {
     /// Begins a file that will be called `target`, with permission bits `mode`. Until it is
     /// committed nobody but its owner can read it.
     pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
-        step(Step::Create, target)?;
-        let temporary = tempfile::Builder::new()
-            .prefix(&temporary_prefix(target))
-            .permissions(std::fs::Permissions::from_mode(0o600))
-            .tempfile_in(folder_of(target))
+        let folder = folder_of(target);
+        let temporary = announce(Step::Create, target)
+            .and_then(|()| {
+                let turn = sweep(folder);
+                if let Some(turn) = &turn {
+                    let _ = flock(turn, FlockOperation::LockShared);
+                }
+                tempfile::Builder::new()
+                    .prefix(&temporary_prefix(target))
+                    .permissions(std::fs::Permissions::from_mode(0o600))
+                    .tempfile_in(folder)
+                    .inspect(|file| {
+                        // Says that its writer lives, see `sweep`.
+                        let _ = flock(file, FlockOperation::NonBlockingLockExclusive);
+                    })
+            })
             // `tempfile` adds the temporary name, which says nothing to anybody.
-            .map_err(|e| naming(e.kind().into(), "create a file in", folder_of(target)))?;
+            .map_err(|e| naming(e.kind().into(), "create a file in", folder))?;
         Ok(Self {
             temporary,
             target: target.to_owned(),
@@ -112,39 +144,81 @@ impl AtomicFile {
             .map_err(|e| naming(e, "open", &self.target))
     }
 
+    /// Appends what is left of `input`.
+    pub fn copy_from(&mut self, input: &mut impl Read) -> io::Result<u64> {
+        let file = self.temporary.as_file_mut();
+        step(Step::Write, "write", &self.target, || io::copy(input, file))
+    }
+
     /// Syncs the file, gives it its name, syncs the folder.
     pub fn commit(self) -> io::Result<()> {
+        self.name(|temporary, target| temporary.persist(target))
+    }
+
+    /// As [`Self::commit`], unless there is a file of this name:
+    /// [`io::ErrorKind::AlreadyExists`].
+    pub fn commit_new(self) -> io::Result<()> {
+        self.name(|temporary, target| temporary.persist_noclobber(target))
+    }
+
+    fn name(
+        self,
+        persist: impl FnOnce(NamedTempFile, &Path) -> Result<File, tempfile::PersistError>,
+    ) -> io::Result<()> {
         let target = self.target;
-        step(Step::SyncFile, &target)?;
         let file = self.temporary.as_file();
-        file.set_permissions(std::fs::Permissions::from_mode(self.mode))
-            .or_else(unless_unsupported)
-            .and_then(|()| file.sync_all())
-            .map_err(|e| naming(e, "write", &target))?;
-        step(Step::Rename, &target)?;
-        self.temporary
-            .persist(&target)
-            .map_err(|e| naming(e.error, "write", &target))?;
+        step(Step::SyncFile, "write", &target, || {
+            file.set_permissions(std::fs::Permissions::from_mode(self.mode))
+                .or_else(unless_unsupported)?;
+            file.sync_all()
+        })?;
+        step(Step::Rename, "write", &target, || {
+            persist(self.temporary, &target).map_err(|e| e.error)
+        })?;
         sync_folder(folder_of(&target))
     }
+}
+
+// Deletes the temporary files that killed processes left in `folder`: nobody holds their lock.
+// While others begin files there, and hold the folder's lock, it is left to another time.
+// Answers the open folder.
+fn sweep(folder: &Path) -> Option<File> {
+    let open = File::open(folder).ok()?;
+    if flock(&open, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        for entry in std::fs::read_dir(folder).ok()?.flatten() {
+            let path = entry.path();
+            let abandoned = is_temporary(&entry.file_name().to_string_lossy())
+                && File::open(&path).is_ok_and(|file| {
+                    flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+                });
+            if abandoned {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+    Some(open)
+}
+
+/// Whether a file of this name is a temporary one of [`AtomicFile`].
+fn is_temporary(name: &str) -> bool {
+    let random = name.rsplit_once(".fleetpack-").map(|(_, random)| random);
+    name.starts_with('.') && random.is_some_and(|random| random.len() == 6)
 }
 
 /// Writes a whole file under a temporary name and renames it.
 pub fn write_atomic(target: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = AtomicFile::create(target, mode)?;
-    step(Step::Write, target)?;
-    file.file()
-        .write_all(bytes)
-        .map_err(|e| naming(e, "write", target))?;
+    step(Step::Write, "write", target, || {
+        file.file().write_all(bytes)
+    })?;
     file.commit()
 }
 
 /// Syncs a folder, so that names in it survive a power loss.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    step(Step::SyncFolder, folder)?;
-    File::open(folder)
-        .and_then(|folder| folder.sync_all().or_else(unless_unsupported))
-        .map_err(|e| naming(e, "sync", folder))
+    step(Step::SyncFolder, "sync", folder, || {
+        File::open(folder)?.sync_all().or_else(unless_unsupported)
+    })
 }
 
 /// Beyond this many files or folders the whole file system is synced instead of each.
@@ -155,14 +229,14 @@ const SYNCERS: usize = 8;
 /// Begins a file under its own name, for a folder that nobody else reads: what is in it counts
 /// only once it was synced ([`sync_files`]) and something else names it.
 pub fn create_unsynced(path: &Path, mode: u32) -> io::Result<File> {
-    step(Step::Create, path)?;
-    std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(mode)
-        .open(path)
-        .map_err(|e| naming(e, "create", path))
+    step(Step::Create, "create", path, || {
+        std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(mode)
+            .open(path)
+    })
 }
 
 /// Syncs the contents of all these files, several at once.
@@ -175,8 +249,7 @@ pub fn sync_files(files: &[PathBuf]) -> io::Result<()> {
 
 /// Syncs the contents of an open file that was called `path`.
 pub fn sync_file(path: &Path, file: &File) -> io::Result<()> {
-    step(Step::SyncFile, path)?;
-    file.sync_all().map_err(|e| naming(e, "write", path))
+    step(Step::SyncFile, "write", path, || file.sync_all())
 }
 
 /// Syncs these folders, several at once.
@@ -193,7 +266,7 @@ fn for_all(
         [] => Ok(()),
         [only] => sync(only),
         [first, ..] if paths.len() > ONE_BY_ONE => {
-            step(Step::SyncFile, first)?;
+            announce(Step::SyncFile, first).map_err(|e| naming(e, "sync", first))?;
             sync_disks(paths)
         }
         _ => std::thread::scope(|scope| {
@@ -236,14 +309,13 @@ pub fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
 pub fn copy_unsynced(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
     let mut input = File::open(from).map_err(|e| naming(e, "open", from))?;
     let mut output = create_unsynced(to, mode)?;
-    step(Step::Write, to)?;
-    if rustix::fs::ioctl_ficlone(&output, &input).is_ok() {
-        return Ok(());
-    }
-    // Between files this is `copy_file_range`.
-    io::copy(&mut input, &mut output)
-        .map(drop)
-        .map_err(|e| naming(e, "write", to))
+    step(Step::Write, "write", to, || {
+        if rustix::fs::ioctl_ficlone(&output, &input).is_ok() {
+            return Ok(());
+        }
+        // Between files this is `copy_file_range`.
+        io::copy(&mut input, &mut output).map(drop)
+    })
 }
 
 /// Appends `len` bytes of `from` from offset `at` on, by `copy_file_range` where the system has
@@ -293,8 +365,7 @@ fn by_reading(mut to: &File, from: &File, at: u64, len: u64) -> io::Result<()> {
 
 /// Gives a file a second name on the same disk.
 pub fn link(from: &Path, to: &Path) -> io::Result<()> {
-    step(Step::Create, to)?;
-    std::fs::hard_link(from, to).map_err(|e| naming(e, "link", to))
+    step(Step::Create, "link", to, || std::fs::hard_link(from, to))
 }
 
 /// Makes a directory and its missing parents, with permission bits `mode` for the new ones.
@@ -303,12 +374,12 @@ pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    step(Step::Create, path)?;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(|e| naming(e, "create", path))
+    step(Step::Create, "create", path, || {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
+    })
 }
 
 /// Gives a file or folder another name, also over a file that is there, and syncs the folder
@@ -320,37 +391,45 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// As [`rename`]; the caller syncs the folder, with others.
 pub fn rename_unsynced(from: &Path, to: &Path) -> io::Result<()> {
-    step(Step::Rename, to)?;
-    match std::fs::rename(from, to) {
+    match step(Step::Rename, "write", to, || std::fs::rename(from, to)) {
         Err(e) if e.kind() == io::ErrorKind::CrossesDevices && from.is_file() => {
             let mut input = File::open(from).map_err(|e| naming(e, "open", from))?;
             let mut copy = AtomicFile::create(to, 0o644)?;
-            io::copy(&mut input, copy.file()).map_err(|e| naming(e, "write", to))?;
+            copy.copy_from(&mut input)?;
             copy.commit()?;
             remove(from)
         }
-        renamed => renamed.map_err(|e| naming(e, "write", to)),
+        renamed => renamed,
     }
 }
 
 /// Deletes a file; one that is not there is no error.
 pub fn remove(path: &Path) -> io::Result<()> {
-    step(Step::Remove, path)?;
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done.map_err(|e| naming(e, "delete", path)),
-    }
+    step(Step::Remove, "delete", path, || {
+        unless_gone(std::fs::remove_file(path))
+    })
 }
 
-/// Deletes a folder with everything in it; one that is not there is no error.
-pub fn remove_tree(folder: &Path) -> io::Result<()> {
-    if !folder.exists() {
+/// Deletes a folder with all that is in it; one that is not there is no error.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    // Without anything to delete there is no step.
+    if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    step(Step::Remove, folder)?;
-    match std::fs::remove_dir_all(folder) {
+    step(Step::Remove, "delete", path, || {
+        unless_gone(std::fs::remove_dir_all(path))
+    })
+}
+
+/// Deletes a folder if it is empty; whether it went.
+pub fn remove_empty_folder(path: &Path) -> bool {
+    step(Step::Remove, "delete", path, || std::fs::remove_dir(path)).is_ok()
+}
+
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done.map_err(|e| naming(e, "delete", folder)),
+        done => done,
     }
 }
 

@@ -20,6 +20,7 @@ mod cache;
 mod canonical_form;
 mod ceremony;
 mod conformance;
+mod crashes;
 mod deb;
 mod doctor;
 mod documents;
@@ -71,6 +72,7 @@ fn main() -> std::process::ExitCode {
         canonical_form::trials(),
         conformance::trials(),
         ceremony::trials(),
+        crashes::trials(),
         deb::trials(),
         doctor::trials(),
         documents::trials(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Entry;
+use crate::fs::{Step, announced, create_folders};
 
 /// How a file is called until it is whole.
 const UNFINISHED: &str = ".new-";
@@ -22,21 +23,23 @@ pub(super) fn touch(entry: &Entry) {
 /// Writes a file and puts it at `path`, in the place of whatever is there.
 pub(super) fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        // Users who share a key share a folder.
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(folder)?;
-    write(file.as_file_mut())?;
-    match file.persist(path) {
+    create_folders(folder, 0o755)?;
+    let mut file = announced(Step::Create, path, || {
+        tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            // Users who share a key share a folder.
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(folder)
+    })?;
+    announced(Step::Write, path, || write(file.as_file_mut()))?;
+    announced(Step::Rename, path, || match file.persist(path) {
         Ok(_) => Ok(()),
         Err(error) if path.is_dir() => {
             remove(path)?;
             error.file.persist(path).map(drop).map_err(|e| e.error)
         }
         Err(error) => Err(error.error),
-    }
+    })
 }
 
 /// Removes whatever is at `path`; a link is not followed.

@@ -4,14 +4,14 @@
 //! others can write into is still a cache that others cannot fill.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::Path;
 
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::CacheError;
+use crate::fs::{AtomicFile, create_folders};
 
 /// See the head of this file.
 #[derive(Clone)]
@@ -95,17 +95,13 @@ impl fmt::Debug for Key {
 
 fn make(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
+    create_folders(folder, 0o755)?;
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(bytes.as_slice())?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error.error),
+    let mut file = AtomicFile::create(path, 0o600)?;
+    file.copy_from(&mut bytes.as_slice())?;
+    match file.commit_new() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
     }
 }

@@ -87,6 +87,8 @@ impl Place {
             });
         }
         let layout = Layout::new(&args.path);
+        // Where nothing can be written it is examined as it is.
+        let _ = repository::finish_interrupted(&layout);
         let anchor = match given {
             Some(_) => anchor::of(given, "")?,
             None => repository::known_root(&layout)?,

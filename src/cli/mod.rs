@@ -35,7 +35,7 @@ use clap::{CommandFactory, Parser};
     propagate_version = true,
     disable_help_subcommand = true
 )]
-struct Args {
+pub struct Args {
     /// Print results and errors only
     #[arg(long, short, global = true)]
     quiet: bool,
@@ -96,16 +96,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     progress::start(args.quiet, args.verbose);
     let printer = Printer::of_process(args.quiet);
-    let surroundings = Surroundings::of_process();
-    let done = match args.command {
-        Command::Updates(args) => updates::run(*args, &surroundings, &printer),
-        Command::Package(args) => package::run(*args, &surroundings, &printer),
-        Command::Quickstart(args) => quickstart::run(args, &surroundings, &printer),
-        Command::Inspect(args) => inspect::run(args, &surroundings, &printer),
-        Command::Doctor(args) => doctor::run(args, &surroundings, &printer),
-        Command::Completions(args) => completions::run(&args, definitions(), &printer),
-        Command::Man(args) => man::run(&args, definitions(), &printer),
-    };
+    let done = run(args, &Surroundings::of_process(), &printer);
     progress::close();
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,6 +104,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             printer.report(&error);
             error.exit().into()
         }
+    }
+}
+
+/// Runs one command.
+pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
+    match args.command {
+        Command::Updates(args) => updates::run(*args, surroundings, printer),
+        Command::Package(args) => package::run(*args, surroundings, printer),
+        Command::Quickstart(args) => quickstart::run(args, surroundings, printer),
+        Command::Inspect(args) => inspect::run(args, surroundings, printer),
+        Command::Doctor(args) => doctor::run(args, surroundings, printer),
+        Command::Completions(args) => completions::run(&args, definitions(), printer),
+        Command::Man(args) => man::run(&args, definitions(), printer),
     }
 }
 

@@ -18,6 +18,7 @@ pub struct Printer {
     quiet: bool,
     colour: bool,
     json: bool,
+    mute: bool,
 }
 
 /// SGR codes (ECMA-48, 8.3.117): bold and a colour.
@@ -35,6 +36,15 @@ impl Printer {
             quiet,
             colour: false,
             json: false,
+            mute: false,
+        }
+    }
+
+    /// Says nothing at all: for commands that run inside another program.
+    pub fn mute() -> Self {
+        Self {
+            mute: true,
+            ..Self::new(true)
         }
     }
 
@@ -46,6 +56,7 @@ impl Printer {
             quiet,
             colour: io::stderr().is_terminal() && !dumb && !set("NO_COLOR"),
             json: false,
+            mute: false,
         }
     }
 
@@ -64,6 +75,9 @@ impl Printer {
 
     /// A line of the command's result, to stdout.
     pub fn result(&self, line: impl AsRef<str>) -> Result<(), CliError> {
+        if self.mute {
+            return Ok(());
+        }
         if self.json {
             self.note(line);
             return Ok(());
@@ -74,20 +88,23 @@ impl Printer {
     /// The command's result as one JSON object.
     pub fn json(&self, result: &impl Serialize) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(result).map_err(io::Error::from)?;
-        write_out(&text)
+        match self.mute {
+            true => Ok(()),
+            false => write_out(&text),
+        }
     }
 
     /// What is being done, to stderr.
     pub fn note(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            say(format_args!("{}\n", line.as_ref()));
+            self.say(format_args!("{}\n", line.as_ref()));
         }
     }
 
     /// Something that a person should look at, to stderr.
     pub fn warn(&self, line: impl AsRef<str>) {
         let word = self.marked("warning:", Colour::Yellow);
-        say(format_args!("{word} {}\n", line.as_ref()));
+        self.say(format_args!("{word} {}\n", line.as_ref()));
     }
 
     /// Whether there is no talk.
@@ -103,13 +120,19 @@ impl Printer {
             text = text.replace("\n  hint:", &format!("\n  {hint}"));
         }
         let word = self.marked("error:", Colour::Red);
-        say(format_args!("{word} {text}"));
+        self.say(format_args!("{word} {text}"));
     }
 
     /// What stopped a part of a command, as [`text`] tells it.
     pub fn failed(&self, part: &str, text: &str) {
         let word = self.marked("failed:", Colour::Red);
-        say(format_args!("{word} {part}: {text}"));
+        self.say(format_args!("{word} {part}: {text}"));
+    }
+
+    fn say(&self, text: impl Display) {
+        if !self.mute {
+            say(text);
+        }
     }
 
     fn marked(&self, word: &str, colour: Colour) -> String {

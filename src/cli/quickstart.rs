@@ -71,7 +71,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
 
 fn prepare(dir: &Path) -> Result<(), CliError> {
     if dir.join(MARKER).is_file() {
-        std::fs::remove_dir_all(dir).map_err(|e| fs::naming(e, "replace", dir))?;
+        fs::remove_tree(dir)?;
     }
     let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if occupied || dir.is_file() {

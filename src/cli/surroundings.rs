@@ -1,5 +1,6 @@
 //! The process's environment and clock, read here and handed down as values.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -22,6 +23,14 @@ impl Surroundings {
         Self {
             variable: Box::new(|name| std::env::var(name).ok()),
             now: Timestamp::now(),
+        }
+    }
+
+    /// Others than those of this process, for commands that run inside another program.
+    pub fn of(variables: BTreeMap<String, String>, now: Timestamp) -> Self {
+        Self {
+            variable: Box::new(move |name| variables.get(name).cloned()),
+            now,
         }
     }
 

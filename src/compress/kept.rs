@@ -281,7 +281,9 @@ pub(super) fn recall(
     };
     let crew = room.threads().get().min(parts.len());
     std::thread::scope(|scope| {
-        let crew: Vec<_> = (0..crew).map(|_| scope.spawn(work)).collect();
+        let crew: Vec<_> = (0..crew)
+            .map(|_| scope.spawn(crate::fs::following(work)))
+            .collect();
         crew.into_iter().try_for_each(crate::fs::joined)
     })?;
     let mut results = results

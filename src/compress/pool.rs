@@ -70,7 +70,7 @@ pub(super) fn run<'w, T: Send>(
     let crew = threads.get().min(units.len());
     let results = std::thread::scope(|scope| {
         let crew: Vec<_> = (0..crew)
-            .map(|_| scope.spawn(|| shift.work(worker)))
+            .map(|_| scope.spawn(crate::fs::following(|| shift.work(worker))))
             .collect();
         crew.into_iter()
             .map(|hand| hand.join().unwrap_or_else(|e| std::panic::resume_unwind(e)))

@@ -67,7 +67,7 @@ impl Output {
             self.flush()?;
         }
         match bytes.len() > BUFFER {
-            true => self.file.write_all(bytes).map_err(|e| self.error(e))?,
+            true => self.write(|mut file| file.write_all(bytes))?,
             false => self.buffer.extend_from_slice(bytes),
         }
         self.position += bytes.len() as u64;
@@ -78,7 +78,7 @@ impl Output {
     /// has it. A source that ends early is an error.
     pub fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), BuildError> {
         self.flush()?;
-        crate::fs::append_range(&self.file, source, offset, len).map_err(|e| self.error(e))?;
+        self.write(|file| crate::fs::append_range(file, source, offset, len))?;
         self.position += len;
         Ok(())
     }
@@ -86,9 +86,7 @@ impl Output {
     /// Writes over bytes that were appended before.
     pub fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<(), BuildError> {
         self.flush()?;
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|e| self.error(e))
+        self.write(|file| file.write_all_at(bytes, offset))
     }
 
     /// Reads bytes that were appended before (signatures cover them).
@@ -107,10 +105,18 @@ impl Output {
 
     fn flush(&mut self) -> Result<(), BuildError> {
         let buffer = std::mem::take(&mut self.buffer);
-        let written = self.file.write_all(&buffer).map_err(|e| self.error(e));
+        let written = match buffer.is_empty() {
+            true => Ok(()),
+            false => self.write(|mut file| file.write_all(&buffer)),
+        };
         self.buffer = buffer;
         self.buffer.clear();
         written
+    }
+
+    fn write(&self, call: impl FnOnce(&File) -> io::Result<()>) -> Result<(), BuildError> {
+        crate::fs::announced(crate::fs::Step::Write, &self.path, || call(&self.file))
+            .map_err(|e| self.error(e))
     }
 
     fn error(&self, source: io::Error) -> BuildError {

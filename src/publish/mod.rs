@@ -231,6 +231,7 @@ impl Publication<'_> {
         let other = Other {
             roots: &remote.newer_roots,
             trusted: theirs,
+            files: &[],
         };
         let before = self.repository.trusted().bytes(Role::Targets).to_vec();
         let signed = self.repository.unite(&other, &agreed, signing)?;
@@ -269,6 +270,7 @@ impl Publication<'_> {
             let other = Other {
                 roots: &remote.newer_roots,
                 trusted: theirs,
+                files: &[],
             };
             let how = match self.repository.needs_no_key(&other, &agreed) {
                 true => "as it is",

@@ -319,7 +319,7 @@ impl Publication<'_> {
         };
         std::thread::scope(|scope| {
             for _ in 1..self.options.threads.min(plan.contents.len()) {
-                scope.spawn(work);
+                scope.spawn(crate::fs::following(work));
             }
             work();
         });

@@ -1,11 +1,13 @@
 //! What others published comes into this copy.
 
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 use super::known::Known;
 use super::merge::Meeting;
 use super::remote::{Remote, Standing};
 use super::{PublishError, Tell};
+use crate::fs::{Step, step, sync_file};
 use crate::steps::{Kind, Told};
 use crate::store::object::Objects;
 use crate::tuf::client::{
@@ -13,8 +15,8 @@ use crate::tuf::client::{
 };
 use crate::tuf::hashes::Hasher;
 use crate::tuf::metadata::{Role, TargetFile};
-use crate::tuf::repository::{Agreed, Layout, Other, Repository, Signing};
-use crate::tuf::trusted::{Expiry, Roots};
+use crate::tuf::repository::{Agreed, Arrived, Layout, Other, Repository, Signing};
+use crate::tuf::trusted::{Expiry, Roots, Trusted};
 
 /// What was pulled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,62 +53,99 @@ pub fn pull(
         newer_roots: !remote.newer_roots.is_empty(),
         prefer: None,
     };
-    let other = Other {
+    let agreed = meeting.agree()?;
+    let mut other = Other {
         roots: &remote.newer_roots,
         trusted: theirs,
+        files: &[],
     };
-    match meeting.agree()? {
-        None => {}
-        Some(agreed) if repository.needs_no_key(&other, &agreed) => {
+    let possible = |agreed| repository.needs_no_key(&other, agreed);
+    if !agreed.as_ref().is_none_or(possible) {
+        return Err(PublishError::Unpublished(place.describe()));
+    }
+    let listing = match &agreed {
+        Some(Agreed::Theirs { .. }) => theirs,
+        _ => repository.trusted(),
+    };
+    // Before the metadata that name them.
+    let files = match files {
+        true => fetch_missing(repository, place, listing, &mut pulled, tell)?,
+        false => Vec::new(),
+    };
+    other.files = &files;
+    match agreed {
+        None => repository.place_targets(&files)?,
+        Some(agreed) => {
             repository.unite(&other, &agreed, signing)?;
             pulled.metadata = matches!(agreed, Agreed::Theirs { .. });
         }
-        Some(_) => return Err(PublishError::Unpublished(place.describe())),
     }
     known.save(place, theirs)?;
-    if files {
-        fetch_missing(repository, place, &mut pulled, tell)?;
-    }
     Ok(pulled)
 }
 
 fn fetch_missing(
     repository: &Repository,
     place: &dyn Objects,
+    listing: &Trusted,
     pulled: &mut Pulled,
     tell: Tell<'_>,
-) -> Result<(), PublishError> {
-    let trusted = repository.trusted();
-    let consistent = trusted.root().signed.consistent_snapshot;
-    for (name, file) in &trusted.targets().signed.targets {
-        for path in target_paths(name, file, consistent) {
+) -> Result<Vec<Arrived>, PublishError> {
+    let folder = repository.incoming()?;
+    let ours = &repository.trusted().targets().signed.targets;
+    let consistent = listing.root().signed.consistent_snapshot;
+    let mut files = Vec::new();
+    for (name, target) in &listing.targets().signed.targets {
+        for path in target_paths(name, target, consistent) {
             let here = repository.layout().repository().join("targets").join(&path);
             let length = std::fs::metadata(&here).map(|m| m.len());
-            if length.is_ok_and(|length| length == file.length) {
+            // What we listed as well was compared when it came here.
+            let listed = ours.get(name).is_some_and(|o| o.hashes == target.hashes);
+            if length.is_ok_and(|length| length == target.length)
+                && (listed || holds(&here, target))
+            {
                 continue;
             }
             tell(&format!("fetching {path}"));
-            fetch(repository, place, &path, name, file)?;
+            let file = folder.join(files.len().to_string());
+            fetch(place, &path, (name, target), &file)?;
+            files.push(Arrived {
+                path: path.clone(),
+                file,
+            });
             pulled.targets.push(path);
-            pulled.fetched += file.length;
+            pulled.fetched += target.length;
         }
     }
-    Ok(())
+    Ok(files)
+}
+
+// Whether a file is this target's.
+fn holds(path: &Path, target: &TargetFile) -> bool {
+    let hashed = || -> std::io::Result<Hasher> {
+        let (mut file, mut hasher) = (std::fs::File::open(path)?, Hasher::new());
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hasher),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    };
+    hashed().is_ok_and(|hasher| target.hashes.verify(&hasher.finish()).is_ok())
 }
 
 fn fetch(
-    repository: &Repository,
     place: &dyn Objects,
     path: &str,
-    name: &str,
-    file: &TargetFile,
+    (name, target): (&str, &TargetFile),
+    to: &Path,
 ) -> Result<(), PublishError> {
     let failed = |error: std::io::Error| PublishError::Make("a copy of a target", error.into());
     let blob = place.open(&format!("targets/{path}"), 0)?;
-    let body = blob.body.take(file.length + 1);
-    let mut body = Told::new(body, Kind::Download, name, Some(file.length));
-    let mut temporary =
-        tempfile::NamedTempFile::new_in(repository.layout().path()).map_err(failed)?;
+    let body = blob.body.take(target.length + 1);
+    let mut body = Told::new(body, Kind::Download, name, Some(target.length));
+    let mut file = crate::fs::create_unsynced(to, 0o644).map_err(failed)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 1 << 18];
     loop {
@@ -115,20 +154,13 @@ fn fetch(
             break;
         }
         hasher.update(&buffer[..n]);
-        temporary.write_all(&buffer[..n]).map_err(failed)?;
+        step(Step::Write, "write", to, || file.write_all(&buffer[..n])).map_err(failed)?;
     }
     let digests = hasher.finish();
-    if digests.length != file.length || file.hashes.verify(&digests).is_err() {
+    if digests.length != target.length || target.hashes.verify(&digests).is_err() {
         return Err(PublishError::ReadBack(name.to_owned()));
     }
-    temporary.as_file().sync_all().map_err(failed)?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    temporary.as_file().set_permissions(mode).map_err(failed)?;
-    let path_here = temporary.into_temp_path();
-    repository.place_target(path, &path_here)?;
-    // It has another name now.
-    let _ = path_here.keep();
-    Ok(())
+    sync_file(to, &file).map_err(failed)
 }
 
 /// Makes a first copy of the metadata at `place`, from `anchor` on, where `layout` has none.

@@ -206,7 +206,7 @@ struct Roles {
 }
 
 fn list(args: List, printer: &Printer) -> Result<(), CliError> {
-    let roles = args.place.layout().list_keys()?;
+    let roles = args.place.looked_at(printer).list_keys()?;
     if args.json {
         return outcome::as_json(&Roles { roles }, printer);
     }

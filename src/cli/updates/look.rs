@@ -71,7 +71,7 @@ impl Look {
                 (url, anchor, None)
             }
             (None, roots) => {
-                let layout = self.place.layout();
+                let layout = self.place.looked_at(printer);
                 let anchor = match roots {
                     Some(roots) => anchor::of(Some(&roots), "")?,
                     None => repository::known_root(&layout)?,

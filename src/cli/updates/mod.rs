@@ -36,7 +36,7 @@ mod verify;
 use std::path::PathBuf;
 
 use super::{CliError, Printer, Surroundings};
-use crate::tuf::repository::{Layout, Opened, Repository};
+use crate::tuf::repository::{self, Layout, Opened, Repository};
 use passphrases::{NewPassphrases, Passphrases};
 
 /// What follows `updates`.
@@ -270,11 +270,18 @@ impl Place {
         self.at().clone().layout()
     }
 
+    /// See [`At::looked_at`].
+    fn looked_at(mut self, printer: &Printer) -> Layout {
+        self.at().clone().looked_at(printer)
+    }
+
     /// Opens it for a change, and tells what that brought to light.
     fn open(mut self, printer: &Printer) -> Result<Repository, CliError> {
         self.at().clone().open(printer)
     }
 }
+
+const FINISHED: &str = "finished a change that had been interrupted";
 
 impl At {
     fn layout(self) -> Layout {
@@ -285,6 +292,16 @@ impl At {
             true => layout.metadata_only(),
             false => layout,
         }
+    }
+
+    /// For commands that only look: finishes a change that was interrupted first. Where nothing
+    /// can be written they see it as it is.
+    fn looked_at(self, printer: &Printer) -> Layout {
+        let layout = self.layout();
+        if repository::finish_interrupted(&layout).unwrap_or(false) {
+            printer.note(FINISHED);
+        }
+        layout
     }
 
     /// Opens it for a change, and tells what that brought to light.
@@ -299,7 +316,7 @@ impl At {
             first_seen,
         } = opened;
         if recovered {
-            printer.note("finished a change that had been interrupted");
+            printer.note(FINISHED);
         }
         if let Some(root) = first_seen {
             printer.note(format!(

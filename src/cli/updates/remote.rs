@@ -246,9 +246,6 @@ impl Remote {
         ));
         // What was sent is there; this copy keeps metadata alone.
         let targets = self.layout.repository().join("targets");
-        match std::fs::remove_dir_all(&targets) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
-            _ => Ok(()),
-        }
+        Ok(crate::fs::remove_tree(&targets)?)
     }
 }

@@ -26,7 +26,7 @@ struct Report {
 
 /// Prints the newest root document on one line.
 pub fn run(args: Args, printer: &Printer) -> Result<(), CliError> {
-    let root = repository::read_root(&args.place.layout())?;
+    let root = repository::read_root(&args.place.looked_at(printer))?;
     // Another tool may have written it with line breaks; its signatures do not cover those.
     let text = String::from_utf8_lossy(root.bytes());
     let line: Vec<_> = text.lines().map(str::trim).collect();

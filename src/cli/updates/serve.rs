@@ -46,7 +46,7 @@ pub fn run(args: Args, printer: &Printer) -> Result<(), CliError> {
         (Some(certificate), Some(key)) => Some(Arc::new(tls_config(&certificate, &key)?)),
         _ => None,
     };
-    let folder = args.place.layout().repository();
+    let folder = args.place.looked_at(printer).repository();
     if !folder.join("root.json").is_file() {
         return Err(CliError::usage(
             format!("{} is not an update repository", folder.display()),

@@ -56,7 +56,7 @@ impl Folder {
         self.make_parent(&target)?;
         let mut input = std::fs::File::open(source).map_err(failed("read", source))?;
         let copied = crate::fs::AtomicFile::create(&target, 0o644).and_then(|mut output| {
-            io::copy(&mut input, output.file())?;
+            output.copy_from(&mut input)?;
             output.commit()
         });
         copied.map_err(failed("write", &target))
@@ -178,7 +178,7 @@ impl Objects for Folder {
         // Object storage has no folders: an empty one is nothing.
         let mut folder = path.parent();
         while let Some(empty) = folder.filter(|folder| *folder != self.root) {
-            if std::fs::remove_dir(empty).is_err() {
+            if !crate::fs::remove_empty_folder(empty) {
                 break;
             }
             folder = empty.parent();

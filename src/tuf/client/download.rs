@@ -65,7 +65,7 @@ impl Client {
         };
         std::thread::scope(|scope| {
             for _ in 1..threads.get().min(targets.len()) {
-                scope.spawn(work);
+                scope.spawn(crate::fs::following(work));
             }
             work();
         });
@@ -129,7 +129,7 @@ impl Client {
         };
         std::thread::scope(|scope| {
             for _ in 1..threads.get().min(count) {
-                scope.spawn(work);
+                scope.spawn(crate::fs::following(work));
             }
             work();
         });

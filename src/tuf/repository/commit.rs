@@ -70,8 +70,9 @@ pub(super) fn stage_documents(
     for (name, bytes) in documents {
         let path = stage.join(name);
         let written = crate::fs::create_unsynced(&path, 0o644).and_then(|mut file| {
-            crate::fs::step(crate::fs::Step::Write, &path)?;
-            file.write_all(bytes)
+            crate::fs::step(crate::fs::Step::Write, "write", &path, || {
+                file.write_all(bytes)
+            })
         });
         written.map_err(io_error(format!("write {}", path.display())))?;
         paths.push(path);
@@ -131,6 +132,11 @@ impl<'a> Folders<'a> {
     }
 }
 
+/// Whether a change was decided on and is not done yet.
+pub(super) fn interrupted(layout: &Layout) -> bool {
+    layout.work().join("commit.json").exists() || create::interrupted(layout)
+}
+
 /// Finishes what was interrupted; says whether there was anything.
 pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     let created = create::recover(layout)?;
@@ -176,14 +182,16 @@ pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryE
     }
     let path = layout.work().join("commit.json");
     crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
-    remove_tree(&stage)
+    // It is done; what stays of the stage is cleared by the next change.
+    let _ = remove_tree(&stage);
+    Ok(())
 }
 
 // Folders that a removal left empty; one that cannot go is in nobody's way.
 fn remove_empty_above(path: &Path, top: &Path) {
     let above = path.ancestors().skip(1);
     for folder in above.take_while(|folder| folder.starts_with(top) && *folder != top) {
-        if std::fs::remove_dir(folder).is_err() {
+        if !crate::fs::remove_empty_folder(folder) {
             return;
         }
     }

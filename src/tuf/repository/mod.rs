@@ -33,7 +33,7 @@ pub use memory::{Memory, Seen};
 pub use mirror::{Lacking, Mirrored};
 pub use pending::{Missing, Outcome, Pending};
 pub use prune::{Leftover, Pruned};
-pub use remote::{Agreed, Other};
+pub use remote::{Agreed, Arrived, Other};
 pub use rotate::{Rotated, Rotation};
 pub use stage::Copies;
 pub use targets::{Adding, NewTarget};
@@ -492,6 +492,17 @@ pub struct Repository {
     /// The change that was tried last will be seen, whatever went wrong after that.
     decided: bool,
     _lock: Lock,
+}
+
+/// Finishes a change that was interrupted after it was decided on; whether there was one.
+pub fn finish_interrupted(layout: &Layout) -> Result<bool, RepositoryError> {
+    if !commit::interrupted(layout) {
+        return Ok(false);
+    }
+    let path = layout.work().join("lock");
+    let _lock = Lock::acquire(&path, || ()).map_err(io_error("lock the repository"))?;
+    // It may have been another process at work, which is done now.
+    commit::recover(layout)
 }
 
 impl Repository {

@@ -23,6 +23,17 @@ pub struct Other<'a> {
     pub roots: &'a [Vec<u8>],
     /// Its documents, verified.
     pub trusted: &'a Trusted,
+    /// Verified files of targets, to be taken over with them.
+    pub files: &'a [Arrived],
+}
+
+/// A target's file that was fetched from another copy.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Its path below `targets/`.
+    pub path: String,
+    /// Where it is, below [`Repository::incoming`]; it is moved from there.
+    pub file: std::path::PathBuf,
 }
 
 /// Which targets document the two copies agree on.
@@ -79,7 +90,7 @@ impl Repository {
         let mut signed = Vec::new();
         let documents = self.documents(&root, other, agreed, &mut signed, signing)?;
         self.check_for_others(other, &documents)?;
-        self.install(other.roots, &documents)?;
+        self.install(other, &documents)?;
         Ok(signed)
     }
 
@@ -207,7 +218,8 @@ impl Repository {
         Ok(roots)
     }
 
-    fn install(&mut self, newer: &[Vec<u8>], new: &Documents) -> Result<(), RepositoryError> {
+    fn install(&mut self, other: &Other<'_>, new: &Documents) -> Result<(), RepositoryError> {
+        let newer = other.roots;
         let verified = || -> Result<Trusted, Rejected> {
             let mut timestamps = self.roots(newer)?.finish()?;
             timestamps.accept(new.timestamp.bytes())?;
@@ -222,6 +234,17 @@ impl Repository {
         memory.saw(&trusted)?;
         let stage = commit::clear_stage(&self.layout)?;
         let mut commit = Commit::default();
+        for Arrived { path, file } in other.files {
+            let name = format!("targets/{path}");
+            let staged = stage.join(&name);
+            super::stage::make_parents(&staged)?;
+            crate::fs::rename_unsynced(file, &staged)
+                .map_err(io_error(format!("write {}", staged.display())))?;
+            commit.renames.push(Rename {
+                from: name.clone(),
+                to: name,
+            });
+        }
         for (name, bytes) in in_order(newer, new, trusted.root().signed.consistent_snapshot)? {
             // What is there already is not written again.
             let there = self.layout.published(&name);
@@ -245,11 +268,14 @@ impl Repository {
         self.memory.write(&self.layout.state())
     }
 
-    /// Writes a target that was fetched and verified into its place.
-    pub fn place_target(&self, path: &str, file: &std::path::Path) -> Result<(), RepositoryError> {
-        let to = self.layout.published(&format!("targets/{path}"));
-        super::stage::make_parents(&to)?;
-        crate::fs::rename(file, &to).map_err(io_error(format!("write {}", to.display())))
+    /// Puts files into their places that our own metadata name.
+    pub fn place_targets(&self, files: &[Arrived]) -> Result<(), RepositoryError> {
+        for Arrived { path, file } in files {
+            let to = self.layout.published(&format!("targets/{path}"));
+            super::stage::make_parents(&to)?;
+            crate::fs::rename(file, &to).map_err(io_error(format!("write {}", to.display())))?;
+        }
+        Ok(())
     }
 }
 

@@ -59,11 +59,11 @@ pub fn work(
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..run.jobs.get().min(others.len()) {
-            scope.spawn(|| {
+            scope.spawn(crate::fs::following(|| {
                 while let Some(index) = others.get(next.fetch_add(1, Ordering::Relaxed)) {
                     shop.one(*index);
                 }
-            });
+            }));
         }
     });
     let mut results = shop
