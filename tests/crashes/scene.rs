@@ -17,7 +17,10 @@ use fleetpack::tuf::state::State;
 
 /// What lies in a folder: paths relative to it, modes, contents (none for a folder).
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Disk(pub BTreeMap<PathBuf, (u32, Option<Arc<Vec<u8>>>)>);
+pub struct Disk(pub BTreeMap<PathBuf, Entry>);
+
+/// Mode, and what a file holds.
+type Entry = (u32, Option<Arc<Vec<u8>>>);
 
 impl Disk {
     /// Takes down a folder in which others may be at work. Contents that are as in `like` are
