@@ -30,7 +30,7 @@ struct Guide {
 const GUIDES: [Guide; 7] = [
     Guide {
         name: "batch",
-        needs: &["bash"],
+        needs: &["bash", "jq", "sha256sum"],
         prepare: teams,
     },
     Guide {
