@@ -142,7 +142,7 @@ fn second_key(scratch: &Scratch, role: &str) -> String {
 }
 
 /// A rotation waits for the root key, which is on another machine and has signed.
-fn elsewhere(scratch: &Scratch) -> Vec<String> {
+pub fn elsewhere(scratch: &Scratch) -> Vec<String> {
     for file in ["root.json", "pinned-root.json"] {
         let key = scratch.read(&format!("repo/keys/{file}"));
         scratch.write(&format!("vault/keys/{file}"), key);

@@ -7,6 +7,7 @@ use std::path::Path;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
+use crate::harness::mount::Mount;
 use crate::harness::schema::conforms;
 use crate::harness::scratch::Run;
 use crate::harness::server::Server;
@@ -23,6 +24,11 @@ pub fn trials() -> Vec<Trial> {
         trial("releases/manifest", a_manifest_is_one_change),
         trial("releases/refused", refused),
         trial("releases/hard_links", hard_links),
+        trial_needing(
+            "releases/shared_blocks",
+            &["root", "mount", "umount", "mkfs.btrfs", "filefrag"],
+            shared_blocks,
+        ),
         trial("releases/rehash", rehash),
         trial("releases/promote_json", promote),
         trial("releases/remove_json", remove),
@@ -242,6 +248,38 @@ fn hard_links() {
     add(&scratch, "build/osqueryd", "2").ok();
     assert_eq!((links("stable"), links("1")), (1, 2));
     on(&scratch, "verify").ok();
+}
+
+/// Where the disk can, names of one content share its blocks, with the file that was given too.
+fn shared_blocks() {
+    let scratch = Scratch::new();
+    let image = scratch.join("image");
+    let file = std::fs::File::create(&image).unwrap();
+    file.set_len(128 << 20).unwrap();
+    let args = ["-q".as_ref(), "--mixed".as_ref(), image.as_os_str()];
+    scratch.tool("mkfs.btrfs", args).ok();
+    let _mount = Mount::image(scratch.join("disk"), &image);
+    updates(&scratch, ["init", "--path", "disk/repo"]).ok();
+    let mut program = elf(62);
+    program.resize(1 << 20, 7);
+    scratch.write("disk/orbit", program);
+    let words =
+        "add --path disk/repo --target disk/orbit --name orbit --platform linux --version 1.2";
+    let words = words.split(' ').chain(["-t", "stable", "-t", "edge"]);
+    updates(&scratch, words).ok();
+    let words = "promote --path disk/repo --component orbit --from stable --to lts";
+    updates(&scratch, words.split(' ')).ok();
+    let mut files = vec!["disk/orbit".to_owned()];
+    let channels = ["1.2", "stable", "edge", "lts"];
+    files.extend(channels.map(|c| format!("disk/repo/repository/targets/orbit/linux/{c}/orbit")));
+    for file in files {
+        let ran = scratch.tool("filefrag", ["-v", &file]).ok();
+        let extents = ran.text().lines().filter(|line| line.contains(".."));
+        let extents: Vec<_> = extents.collect();
+        assert!(!extents.is_empty(), "{ran}");
+        assert!(extents.iter().all(|e| e.contains("shared")), "{ran}");
+    }
+    updates(&scratch, ["verify", "--path", "disk/repo"]).ok();
 }
 
 fn rehash() {

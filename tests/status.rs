@@ -156,6 +156,17 @@ fn verify_finds_faults() {
     updates(&scratch, ["verify", "--path", "repo", "--channel", "1.2.3"])
         .ok()
         .prints("1 targets verified");
+    let args = ["verify", "--path", "repo", "--component"];
+    updates(&scratch, args)
+        .arg("orbit")
+        .fails(1)
+        .prints("1 targets verified");
+    let ran = updates(&scratch, args)
+        .arg("orbt")
+        .arg("--channel")
+        .arg("edge")
+        .fails(2);
+    ran.says("error: repo/repository has no target with --component orbt --channel edge\n  hint: fleetpack updates status shows what it has\n");
     std::fs::remove_file(scratch.join("repo/repository/targets/orbit/linux/edge/orbit")).unwrap();
     updates(&scratch, ["verify", "--path", "repo"])
         .fails(1)

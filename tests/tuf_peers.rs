@@ -136,11 +136,24 @@ fn tough_follows() {
         &["rotate", "timestamp"],
         &["rotate", "root"],
         &["rotate", "--compromised", "targets"],
+        &["keys", "add", "targets", "--new", "1"],
+        &["keys", "threshold", "targets", "2"],
+        &["rotate", "targets"],
+        &["keys", "threshold", "targets", "1"],
+        &["prune", "--grace", "0"],
     ] {
         let args = words.iter().copied().chain(["--path", "repo"]);
         updates(&scratch, args).ok();
         follow(&first, &format!("{words:?}"));
     }
+    crate::between_steps::elsewhere(&scratch);
+    follow(&first, "a change that waits");
+    updates(&scratch, ["attach", "stick", "--path", "repo"]).ok();
+    follow(&first, "attach");
+    mirror_second(&scratch);
+    follow(&second, "mirror");
+    add(&scratch, "first", "1.0.1").ok();
+    follow(&first, "add");
     add(&scratch, "second", "1.1.0").ok();
     follow(&second, "add");
     let words = "promote --path repo --component orbit --from 1.0.0 --to stable";
@@ -154,6 +167,39 @@ fn tough_follows() {
     let args = ["repo/repository", "tough-state", "root.json"];
     let run = scratch.tool("tough-client", args);
     run.arg("orbit/linux/stable/orbit").arg("got").fails(1);
+    scratch.write("repo/repository/targets/orbit/linux/stable/orbit", &first);
+    tough_and_versions(&scratch);
+}
+
+// Another repository, in a folder, has the file `second`, which is taken over from there.
+fn mirror_second(scratch: &Scratch) {
+    updates(scratch, ["init", "--path", "there"]).ok();
+    let add = "add --path there --target second --name orbit --platform linux";
+    let add = add.split(' ').chain(["--version", "3", "-t", "stable"]);
+    updates(scratch, add).ok();
+    let mirror = "mirror --path repo --from there/repository --channel stable --update-roots";
+    let mirror = mirror.split(' ').chain(["@there/repository/1.root.json"]);
+    updates(scratch, mirror).ok();
+}
+
+// With consistent snapshots it looks for `HASH.orbit/linux/…`, where TUF 5.7.3 and all others
+// have `orbit/linux/…/HASH.orbit`: it follows the metadata alone.
+fn tough_and_versions(scratch: &Scratch) {
+    std::fs::rename(
+        scratch.join("vault/keys/root.json"),
+        scratch.join("repo/keys/root.json"),
+    )
+    .unwrap();
+    for words in [
+        "consistent-snapshot on",
+        "rotate snapshot",
+        "prune --grace 0",
+    ] {
+        let args = words.split(' ').chain(["--path", "repo"]);
+        updates(scratch, args).ok();
+        let args = ["repo/repository", "tough-state", "root.json"];
+        scratch.tool("tough-client", args).ok();
+    }
 }
 
 fn follows_a_fixture(peer: Peer, name: &str) {

@@ -17,6 +17,13 @@ impl Mount {
         Self(at)
     }
 
+    /// What the image of a file system holds.
+    pub fn image(at: PathBuf, image: &Path) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        Self::run(&["-o", "loop", image.to_str().unwrap()], &at);
+        Self(at)
+    }
+
     /// A folder over itself, for reading only: root ignores modes but not this.
     pub fn read_only(at: PathBuf) -> Self {
         let place = at.to_str().unwrap().to_owned();

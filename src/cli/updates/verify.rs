@@ -41,6 +41,19 @@ struct Report<'a> {
     found: &'a [Said],
 }
 
+// Somebody who names a component or channel wants it to be there.
+fn nothing(component: &Option<String>, channel: &Option<String>, place: &str) -> CliError {
+    let flags = [("--component", component), ("--channel", channel)];
+    let flags = flags
+        .into_iter()
+        .filter_map(|(flag, value)| value.as_ref().map(|value| format!("{flag} {value}")));
+    let flags: Vec<_> = flags.collect();
+    CliError::usage(
+        format!("{place} has no target with {}", flags.join(" ")),
+        "fleetpack updates status shows what it has",
+    )
+}
+
 /// Refreshes, then reads and hashes every target.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let wanted = |name: &str| {
@@ -58,6 +71,9 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         .filter(|(name, _)| wanted(name))
         .cloned()
         .collect();
+    if targets.is_empty() && (args.component.is_some() || args.channel.is_some()) {
+        return Err(nothing(&args.component, &args.channel, &looked.place));
+    }
     let mut found = looked.survey(false)?;
     let results = Mutex::new((0..targets.len()).map(|_| None).collect::<Vec<_>>());
     looked.client.verify_all(&targets, THREADS, &|i, result| {
