@@ -503,7 +503,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 // FAT and some network file systems have neither modes nor folder syncs.
-fn unless_unsupported(error: io::Error) -> io::Result<()> {
+pub(crate) fn unless_unsupported(error: io::Error) -> io::Result<()> {
     match error
         .raw_os_error()
         .map(rustix::io::Errno::from_raw_os_error)

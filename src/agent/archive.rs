@@ -3,10 +3,12 @@
 //! orbit unpacks an archive entry by entry into an existing folder: so directories and
 //! regular files only, a directory's entry before what lies in it, no `..`, no absolute
 //! name, no link, no device. Refused here already when a target is added, and again when
-//! an installer unpacks one. Nothing is written: members are handed to a visitor.
+//! an installer unpacks one. Nothing is written: members are handed to a visitor, while a
+//! thread inflates what comes next.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
@@ -91,11 +93,77 @@ impl Hint for ArchiveError {
 /// Hands every member of the gzip-compressed tar archive `from` to `visit`, a regular file
 /// with its contents. The visitor's error ends the walk.
 pub fn walk<E: From<ArchiveError>>(
+    from: impl Read + Send,
+    limits: Limits,
+    visit: impl FnMut(&Member, &mut dyn Read) -> Result<(), E>,
+) -> Result<(), E> {
+    let (sender, receiver) = sync_channel(CHUNKS);
+    std::thread::scope(|scope| {
+        scope.spawn(move || inflate(from, &sender));
+        walk_tar(Inflated::from(receiver), limits, visit)
+    })
+}
+
+/// Bytes that are inflated in one go, and how many such chunks at most wait to be taken.
+const CHUNK: usize = 64 << 10;
+const CHUNKS: usize = 16;
+
+/// Inflates until the end, the first error, or until nobody takes it any more.
+fn inflate(from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut inflated = MultiGzDecoder::new(from);
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = inflated.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
+        let is_last = read.is_err() || chunk.is_empty();
+        // What came before an error is read before it.
+        if !chunk.is_empty() && to.send(Ok(chunk)).is_err() {
+            return;
+        }
+        if let Err(error) = read {
+            let _nobody_listens = to.send(Err(error));
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// What the other thread inflates.
+struct Inflated {
+    chunks: Receiver<io::Result<Vec<u8>>>,
+    chunk: io::Cursor<Vec<u8>>,
+}
+
+impl From<Receiver<io::Result<Vec<u8>>>> for Inflated {
+    fn from(chunks: Receiver<io::Result<Vec<u8>>>) -> Self {
+        Self {
+            chunks,
+            chunk: io::Cursor::default(),
+        }
+    }
+}
+
+impl Read for Inflated {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.chunk.read(into)? {
+                0 if !into.is_empty() => {}
+                read => return Ok(read),
+            }
+            match self.chunks.recv() {
+                Ok(chunk) => self.chunk = io::Cursor::new(chunk?),
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
+
+fn walk_tar<E: From<ArchiveError>>(
     from: impl Read,
     limits: Limits,
     mut visit: impl FnMut(&Member, &mut dyn Read) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(from));
+    let mut archive = tar::Archive::new(from);
     let mut seen = Seen::new(limits);
     let broken = |e| E::from(ArchiveError::Read(e));
     for entry in archive.entries().map_err(broken)? {

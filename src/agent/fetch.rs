@@ -2,13 +2,14 @@
 //!
 //! Downloads stream into unnamed temporary files while they are hashed ([`crate::tuf`]); an
 //! archive's members go to one such file too (`unpack`). Nothing appears under a name, nothing
-//! that was not verified leaves this room. What an earlier run verified is known from the cache
-//! (`kept`) by the hashes that today's metadata list, and fetched only when somebody reads its
-//! bytes (`later`).
+//! that was not verified leaves this room but with the promise that its builder verifies it
+//! (`unread`). What an earlier run verified is known from the cache (`kept`) by the hashes that
+//! today's metadata list, and fetched only when somebody reads its bytes (`later`).
 
 mod kept;
 mod later;
 mod unpack;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,7 +30,8 @@ use crate::tuf::hashes::Digests;
 use crate::tuf::metadata::{Role, TargetFile};
 use kept::Kept;
 use later::{LaterArchive, LaterMember, LaterTarget};
-use unpack::{Spooled, unpack};
+use unpack::{Hashed, Spooled, unpack};
+use unread::Unread;
 
 /// Programs could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,7 @@ pub struct Fetcher {
     client: Arc<Client>,
     cache: Option<Arc<Cache>>,
     threads: NonZeroUsize,
+    is_late: bool,
     /// By their targets' names.
     known: BTreeMap<String, Program>,
 }
@@ -109,10 +112,13 @@ struct Missing {
     listed: TargetFile,
 }
 
-/// A verified target: its bytes, or the promise of them.
+/// A target: its verified bytes, the promise of them, or bytes to be verified.
 enum Obtained {
     Now(File),
     Later(Arc<LaterTarget>),
+    Unread(File, Box<Unread>),
+    /// Verified while it was unpacked.
+    Unpacked(File, Option<(File, Vec<Spooled>)>),
 }
 
 impl Fetcher {
@@ -122,8 +128,17 @@ impl Fetcher {
             client: Arc::new(client),
             cache,
             threads,
+            is_late: false,
             known: BTreeMap::new(),
         }
+    }
+
+    /// Leaves programs that lie on this machine to the builder that reads them all: it verifies
+    /// them while it packs them. For those who name no file before all are verified.
+    #[must_use]
+    pub fn verifying_while_packing(mut self, is_late: bool) -> Self {
+        self.is_late = is_late;
+        self
     }
 
     /// What an installer for `platform` needs.
@@ -182,6 +197,11 @@ impl Fetcher {
                 self.known.insert(missing.name, program);
                 continue;
             }
+            if let Some((obtained, digests)) = self.unread(&missing) {
+                let program = self.program(&missing, obtained, &digests)?;
+                self.known.insert(missing.name, program);
+                continue;
+            }
             jobs.push(Job {
                 name: missing.name.clone(),
                 spool: temporary()?,
@@ -205,6 +225,45 @@ impl Fetcher {
         Ok(())
     }
 
+    /// A program that lies on this machine, for the builder to verify.
+    fn unread(&self, missing: &Missing) -> Option<(Obtained, Digests)> {
+        if missing.target.unpacked.is_some() {
+            return self.unpacked_in_place(missing);
+        }
+        if !self.is_late {
+            return None;
+        }
+        let (file, sha256, sha512) = self.client.unread(&missing.name, &missing.listed)?;
+        let digests = Digests {
+            length: missing.listed.length,
+            sha256,
+            sha512,
+        };
+        let unread = Box::new(Unread {
+            digests: digests.clone(),
+            listed: missing.listed.clone(),
+            cache: self.cache.clone(),
+        });
+        Some((Obtained::Unread(file, unread), digests))
+    }
+
+    /// An archive that lies on this machine, verified by the bytes that were unpacked. `None`
+    /// where it has to be downloaded, or where that will say what is wrong.
+    fn unpacked_in_place(&self, missing: &Missing) -> Option<(Obtained, Digests)> {
+        let (file, ..) = self.client.unread(&missing.name, &missing.listed)?;
+        let mut bytes = Hashed::new(&missing.name, &file, missing.listed.length);
+        let unpacked = unpack(&missing.name, &mut bytes).ok()?;
+        let digests = bytes.finish().ok()?;
+        let is_right = digests.length == missing.listed.length;
+        if !is_right || missing.listed.hashes.verify(&digests).is_err() {
+            return None;
+        }
+        if let Some(cache) = &self.cache {
+            kept::put_digests(cache, &missing.listed, &digests);
+        }
+        Some((Obtained::Unpacked(file, Some(unpacked)), digests))
+    }
+
     /// A target that an earlier run verified.
     fn promised(&self, missing: &Missing) -> Option<(Obtained, Digests)> {
         let cache = self.cache.as_ref()?;
@@ -223,7 +282,7 @@ impl Fetcher {
     fn program(
         &self,
         missing: &Missing,
-        obtained: Obtained,
+        mut obtained: Obtained,
         digests: &Digests,
     ) -> Result<Program, FetchError> {
         let (name, target) = (&missing.name, missing.target);
@@ -232,7 +291,7 @@ impl Fetcher {
         let unpacked = match target.unpacked {
             None => Vec::new(),
             Some(program) => {
-                let unpacked = self.unpacked(name, &obtained, digests)?;
+                let unpacked = self.unpacked(name, &mut obtained, digests)?;
                 let is_program = |u: &&Unpacked| u.path == program && u.contents.is_some();
                 if !unpacked.iter().any(|u| is_program(&u)) {
                     let name = name.clone();
@@ -248,8 +307,13 @@ impl Fetcher {
             channel: missing.channel.clone(),
             version,
             file: match obtained {
-                Obtained::Now(file) => Shared::verified_file(file, &path, len, sha256),
+                Obtained::Now(file) | Obtained::Unpacked(file, _) => {
+                    Shared::verified_file(file, &path, len, sha256)
+                }
                 Obtained::Later(later) => Shared::verified_later(later, &path, len, sha256),
+                Obtained::Unread(file, unread) => {
+                    Shared::promised_file(file, &path, len, sha256, unread)
+                }
             },
             sha512: hex::encode(digests.sha512),
             unpacked,
@@ -259,29 +323,31 @@ impl Fetcher {
     fn unpacked(
         &self,
         name: &str,
-        obtained: &Obtained,
+        obtained: &mut Obtained,
         digests: &Digests,
     ) -> Result<Vec<Unpacked>, FetchError> {
         let cache = self.cache.as_deref();
-        let later = match obtained {
+        let again = |mut file: &File| {
+            file.seek(SeekFrom::Start(0)).map_err(temporary_failed)?;
+            unpack(name, file)
+        };
+        let (spool, members) = match obtained {
+            Obtained::Unpacked(_, unpacked) => match unpacked.take() {
+                Some(unpacked) => unpacked,
+                None => return Ok(Vec::new()),
+            },
+            Obtained::Now(file) | Obtained::Unread(file, _) => again(file)?,
             Obtained::Later(later) => {
                 if let Some(kept) = cache.and_then(|c| kept::unpacked(c, &digests.sha256)) {
                     return Ok(promised_members(name, later, kept));
                 }
-                Some(later.file().map_err(|source| FetchError::Kept {
+                let file = later.file().map_err(|source| FetchError::Kept {
                     name: name.to_owned(),
                     source,
-                })?)
+                })?;
+                again(&file)?
             }
-            Obtained::Now(_) => None,
         };
-        let mut file = match (obtained, &later) {
-            (Obtained::Now(file), _) => file,
-            (_, Some(file)) => file,
-            (_, None) => return Ok(Vec::new()),
-        };
-        file.seek(SeekFrom::Start(0)).map_err(temporary_failed)?;
-        let (spool, members) = unpack(name, file)?;
         if let Some(cache) = cache {
             kept::put_unpacked(cache, &digests.sha256, &spool, &members);
         }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 
+use super::ahead::{Ahead, Board};
 use super::codec::Encoder;
 use super::pool::{self, Work};
 use super::sink::Beginnings;
@@ -43,6 +44,14 @@ pub(super) enum Kept {
     Spooled(Vec<Segment>),
     /// In the cache, not verified yet.
     Cached(Arc<kept::Found>),
+}
+
+/// Contents that have to be read.
+struct Todo {
+    /// For their digests alone: what is compressed already.
+    kept: Vec<Shared>,
+    /// For both.
+    fresh: Vec<Shared>,
 }
 
 /// The compressed segments of one unit, in the spool.
@@ -125,7 +134,44 @@ impl Compressor {
 
     /// Begins a compressed stream into `sink`.
     pub fn stream<'a>(&'a self, codec: Codec, sink: &'a mut dyn Sink) -> Stream<'a> {
-        Stream::new(self, codec, sink)
+        Stream::new(self, codec, sink, None)
+    }
+
+    /// Like [`Compressor::prepare`], and beside it runs `write`, whose streams take contents as
+    /// they get ready. What it wrote is worth nothing when this fails: that a content is not
+    /// what was verified is known at its end.
+    pub fn beside<R, E: From<CompressError>>(
+        &self,
+        contents: &[Shared],
+        codec: Codec,
+        wanted: Wanted,
+        write: impl FnOnce(&Ahead<'_>) -> Result<R, E>,
+    ) -> Result<(Vec<Digests>, R), E> {
+        codec.check()?;
+        let room = self;
+        if !codec.keeps() {
+            let digests = self.see(contents, None, wanted)?;
+            let board = &Board::default();
+            return Ok((digests, write(&Ahead { room, codec, board })?));
+        }
+        let todo = self.todo(contents, Some(codec), wanted)?;
+        let board = &Board::of(&todo.fresh);
+        let (written, taken) = std::thread::scope(|scope| {
+            let hand = scope.spawn(crate::fs::following(|| {
+                let _ends = board.ends_with_this();
+                self.take_all(&todo, Some(codec), wanted, Some(board))
+            }));
+            let written = write(&Ahead { room, codec, board });
+            if written.is_err() {
+                board.end();
+            }
+            (written, crate::fs::joined(hand))
+        });
+        match taken {
+            // The writer failed first: its own error says why.
+            Err(CompressError::Stopped) | Ok(()) => Ok((self.taken(contents), written?)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Passes on what goes into `inner` and takes a digest of it by `algorithm`; what this
@@ -148,9 +194,25 @@ impl Compressor {
         codec: Option<Codec>,
         wanted: Wanted,
     ) -> Result<Vec<Digests>, CompressError> {
+        let todo = self.todo(contents, codec, wanted)?;
+        self.take_all(&todo, codec, wanted, None)?;
+        Ok(self.taken(contents))
+    }
+
+    /// What has to be read, after a look into the cache.
+    fn todo(
+        &self,
+        contents: &[Shared],
+        codec: Option<Codec>,
+        wanted: Wanted,
+    ) -> Result<Todo, CompressError> {
         let mut fresh: Vec<Shared> = Vec::new();
         for content in contents {
-            let is_new = fresh.iter().all(|seen| seen.sha256() != content.sha256());
+            // Of two files that are to have one digest, each must be seen to have it.
+            let is_new = fresh.iter().all(|seen| match content.promise() {
+                None => seen.sha256() != content.sha256(),
+                Some(_) => !seen.is(content),
+            });
             if is_new && !self.knows(content, codec, wanted) {
                 fresh.push(content.clone());
             }
@@ -159,21 +221,38 @@ impl Compressor {
             self.recall(cache, &fresh, codec, wanted)?;
             fresh.retain(|content| !self.knows(content, codec, wanted));
         }
-        // What is compressed already is read for its digests alone.
-        let (kept, fresh): (Vec<Shared>, Vec<Shared>) = fresh
+        let (kept, fresh) = fresh
             .into_iter()
-            .partition(|content| self.knows(content, codec, Wanted::NONE));
-        self.take_up(&kept, None, wanted)?;
-        self.take_up(&fresh, codec, wanted)?;
+            .partition(|content| self.has(content, codec, Wanted::NONE));
+        Ok(Todo { kept, fresh })
+    }
+
+    fn take_all(
+        &self,
+        todo: &Todo,
+        codec: Option<Codec>,
+        wanted: Wanted,
+        board: Option<&Board>,
+    ) -> Result<(), CompressError> {
+        self.take_up(&todo.kept, None, wanted, None)?;
+        self.take_up(&todo.fresh, codec, wanted, board)
+    }
+
+    /// What is known of contents that were taken up.
+    fn taken(&self, contents: &[Shared]) -> Vec<Digests> {
         let known = self.known();
-        Ok(contents
+        contents
             .iter()
             .filter_map(|content| known.get(content.sha256()))
             .map(|known| known.digests)
-            .collect())
+            .collect()
     }
 
     fn knows(&self, content: &Shared, codec: Option<Codec>, wanted: Wanted) -> bool {
+        content.promise().is_none() && self.has(content, codec, wanted)
+    }
+
+    fn has(&self, content: &Shared, codec: Option<Codec>, wanted: Wanted) -> bool {
         let known = self.known();
         known.get(content.sha256()).is_some_and(|known| {
             wanted.without(&known.digests) == Wanted::NONE
@@ -194,7 +273,7 @@ impl Compressor {
             .filter(|content| content.len() >= kept::LEAST);
         let large: Vec<Shared> = large.cloned().collect();
         for content in &large {
-            if !self.knows(content, None, wanted)
+            if !self.has(content, None, wanted)
                 && let Some(digests) = kept::digests(cache, content)
             {
                 let mut known = self.known();
@@ -209,7 +288,7 @@ impl Compressor {
             return Ok(());
         };
         let missing = large.into_iter();
-        let missing = missing.filter(|content| !self.knows(content, Some(codec), Wanted::NONE));
+        let missing = missing.filter(|content| !self.has(content, Some(codec), Wanted::NONE));
         let missing: Vec<Shared> = missing.collect();
         if self.single {
             for content in missing {
@@ -243,6 +322,7 @@ impl Compressor {
         contents: &[Shared],
         codec: Option<Codec>,
         wanted: Wanted,
+        board: Option<&Board>,
     ) -> Result<(), CompressError> {
         let missing: Vec<Wanted> = contents
             .iter()
@@ -255,9 +335,22 @@ impl Compressor {
             return Ok(());
         }
         let units = pool::units_of(contents);
-        let (digests, segments) = pool::run(self.threads, contents, &missing, &units, &|| {
-            self.worker(codec.unwrap_or(Codec::Store))
-        })?;
+        let done = |unit: usize, segment: &Option<Segment>| {
+            let (Some(board), Some(segment)) = (board, segment) else {
+                return true;
+            };
+            let piece = &units[unit].0[0];
+            let number = usize::try_from(piece.offset / UNIT as u64);
+            board.put(
+                &contents[piece.content],
+                number.unwrap_or(usize::MAX),
+                *segment,
+            );
+            !board.is_over()
+        };
+        let worker = || self.worker(codec.unwrap_or(Codec::Store));
+        let (digests, segments) =
+            pool::run(self.threads, contents, &missing, &units, &worker, &done)?;
         let mut segments = segments.into_iter();
         let mut known = self.known();
         for (content, digests) in contents.iter().zip(digests) {
@@ -323,7 +416,12 @@ impl Compressor {
             found.discard(cache, why);
         }
         let content = found.content();
-        self.take_up(std::slice::from_ref(content), Some(codec), Wanted::NONE)?;
+        self.take_up(
+            std::slice::from_ref(content),
+            Some(codec),
+            Wanted::NONE,
+            None,
+        )?;
         match self.segments(content, codec)? {
             Kept::Spooled(segments) => Ok(segments),
             Kept::Cached(_) => Err(content.changed().into()),

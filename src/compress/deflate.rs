@@ -86,6 +86,19 @@ pub(super) fn unfinish(stream: &mut Vec<u8>, blocks: Blocks, raw: u64) -> Result
     Ok(())
 }
 
+/// Blocks that hold bytes as they are, none of them final, for a stream that stands at a whole
+/// byte: three bits of header and five of padding, LEN, NLEN (RFC 1951, 3.2.4).
+pub(super) fn stored(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    bytes.chunks(usize::from(u16::MAX)).map(|chunk| {
+        let len = chunk.len() as u16;
+        let mut block = vec![0];
+        block.extend_from_slice(&len.to_le_bytes());
+        block.extend_from_slice(&(!len).to_le_bytes());
+        block.extend_from_slice(chunk);
+        block
+    })
+}
+
 /// The end of a stream of unfinished segments: a final block of fixed codes with nothing in
 /// it but its end (bits 1, 01, 0000000).
 pub(super) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];

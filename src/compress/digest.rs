@@ -74,7 +74,7 @@ impl Digests {
         let mut digests = Self::default();
         for mut hasher in Hasher::all(wanted) {
             hasher.update(bytes);
-            hasher.finish(bytes.len() as u64, &mut digests);
+            let _no_sha512 = hasher.finish(bytes.len() as u64, &mut digests);
         }
         digests.len = bytes.len() as u64;
         digests
@@ -91,6 +91,7 @@ impl Digests {
 
 /// One running digest.
 pub(super) enum Hasher {
+    Sha512(digest::Context),
     Sha256(digest::Context),
     Sha1(digest::Context),
     Md5(Md5),
@@ -99,6 +100,11 @@ pub(super) enum Hasher {
 }
 
 impl Hasher {
+    /// What a promise is kept by besides sha256.
+    pub(super) fn sha512() -> Self {
+        Self::Sha512(digest::Context::new(&digest::SHA512))
+    }
+
     /// sha256 and what is wanted, the slowest first.
     pub(super) fn all(wanted: Wanted) -> Vec<Self> {
         let mut all = Vec::new();
@@ -121,16 +127,24 @@ impl Hasher {
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Sha256(context) | Self::Sha1(context) => context.update(bytes),
+            Self::Sha512(context) | Self::Sha256(context) | Self::Sha1(context) => {
+                context.update(bytes);
+            }
             Self::Md5(md5) => md5.update(bytes),
             Self::Cksum(cksum) => cksum.update(bytes),
             Self::Crc32(crc) => crc.update(bytes),
         }
     }
 
-    /// Ends the digest of `len` bytes and writes it down.
-    pub(super) fn finish(self, len: u64, into: &mut Digests) {
+    /// Ends the digest of `len` bytes and writes it down; a sha512 has no place there and is
+    /// given back.
+    pub(super) fn finish(self, len: u64, into: &mut Digests) -> Option<[u8; 64]> {
         match self {
+            Self::Sha512(context) => {
+                let mut sha512 = [0; 64];
+                sha512.copy_from_slice(context.finish().as_ref());
+                return Some(sha512);
+            }
             Self::Sha256(context) => into.sha256.copy_from_slice(context.finish().as_ref()),
             Self::Sha1(context) => {
                 let mut sha1 = [0; 20];
@@ -141,6 +155,7 @@ impl Hasher {
             Self::Cksum(cksum) => into.cksum = Some(cksum.finish(len)),
             Self::Crc32(crc) => into.crc32 = Some(crc.finalize()),
         }
+        None
     }
 }
 

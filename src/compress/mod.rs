@@ -7,6 +7,7 @@
 //! depends on the number of cores. Which bytes go into a stream, and where the stream goes, is
 //! the builders' business ([`crate::package`]).
 
+mod ahead;
 mod codec;
 mod compressor;
 mod deflate;
@@ -20,6 +21,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::Ahead;
 pub use codec::Codec;
 pub use compressor::Compressor;
 pub use deflate::{Blocks, DeflateError, scan, scan_both};
@@ -70,6 +72,9 @@ pub enum CompressError {
     /// An encoder made a stream that is not deflate: a fault of fleetpack.
     #[error("the compressor made an unusable segment")]
     Deflate(#[from] DeflateError),
+    /// The other side failed, and says why.
+    #[error("stopped")]
+    Stopped,
     /// An encoder failed: a fault of fleetpack.
     #[error("{codec:?} failed")]
     Encode {

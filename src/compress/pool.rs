@@ -47,17 +47,20 @@ pub(super) fn units_of(contents: &[Shared]) -> Vec<Unit> {
 pub(super) type Work<'w, T> = Box<dyn FnMut(&[u8]) -> Result<T, CompressError> + 'w>;
 
 /// Reads all units on `threads` threads, gives each to a worker made by `worker`, and takes
-/// digests: `wanted[i]` and sha256 of content `i`. A content that is not what was verified
-/// is [`crate::install::ContentError::Changed`].
+/// digests: `wanted[i]` and sha256 of content `i`. A content that is not what was verified,
+/// or promised, is a [`crate::install::ContentError`]. `done` sees every unit's number and result as
+/// it comes, and ends the run by `false` ([`CompressError::Stopped`]).
 pub(super) fn run<'w, T: Send>(
     threads: NonZeroUsize,
     contents: &[Shared],
     wanted: &[Wanted],
     units: &[Unit],
     worker: &(dyn Fn() -> Result<Work<'w, T>, CompressError> + Sync),
+    done: &(dyn Fn(usize, &T) -> bool + Sync),
 ) -> Result<(Vec<Digests>, Vec<T>), CompressError> {
     let buffers = Buffers::new(threads.get() * 2 + 1);
-    let lanes: Vec<Vec<Lane<'_>>> = wanted.iter().map(|wanted| Lane::all(*wanted)).collect();
+    let lanes = contents.iter().zip(wanted);
+    let lanes: Vec<Vec<Lane<'_>>> = lanes.map(|(c, wanted)| Lane::all(c, *wanted)).collect();
     let total = contents.iter().map(Shared::len).sum();
     let shift = Shift {
         step: steps::begin(Kind::Compress, &described(contents), Some(total)),
@@ -70,7 +73,7 @@ pub(super) fn run<'w, T: Send>(
     let crew = threads.get().min(units.len());
     let results = std::thread::scope(|scope| {
         let crew: Vec<_> = (0..crew)
-            .map(|_| scope.spawn(crate::fs::following(|| shift.work(worker))))
+            .map(|_| scope.spawn(crate::fs::following(|| shift.work(worker, done))))
             .collect();
         crew.into_iter()
             .map(|hand| hand.join().unwrap_or_else(|e| std::panic::resume_unwind(e)))
@@ -98,16 +101,14 @@ fn finish(content: &Shared, lanes: Vec<Lane<'_>>) -> Result<Digests, CompressErr
         len: content.len(),
         ..Digests::default()
     };
+    let mut sha512 = None;
     for lane in lanes {
         let state = lane.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hasher) = state.hasher {
-            hasher.finish(content.len(), &mut digests);
-        }
+        let hasher = state.hasher;
+        sha512 = sha512.or(hasher.and_then(|h| h.finish(content.len(), &mut digests)));
     }
-    match digests.sha256 == *content.sha256() {
-        true => Ok(digests),
-        false => Err(content.changed().into()),
-    }
+    content.judge(&digests.sha256, sha512.as_ref())?;
+    Ok(digests)
 }
 
 /// What the workers of one run share.
@@ -124,6 +125,7 @@ impl<'p> Shift<'_, 'p> {
     fn work<'w, T>(
         &self,
         worker: &(dyn Fn() -> Result<Work<'w, T>, CompressError> + Sync),
+        done: &(dyn Fn(usize, &T) -> bool + Sync),
     ) -> Result<Vec<(usize, T)>, CompressError> {
         let stop = StopOthers(self.buffers);
         let mut work = worker()?;
@@ -138,7 +140,11 @@ impl<'p> Shift<'_, 'p> {
             self.read(unit, &mut buffer.bytes)?;
             let buffer = Arc::new(buffer);
             self.digest(unit, &buffer);
-            results.push((number, work(&buffer.bytes)?));
+            let result = work(&buffer.bytes)?;
+            if !done(number, &result) {
+                return Err(CompressError::Stopped);
+            }
+            results.push((number, result));
             self.step.advance(buffer.bytes.len() as u64);
         }
         Ok(results)
@@ -193,13 +199,14 @@ struct LaneState<'p> {
 }
 
 impl<'p> Lane<'p> {
-    fn all(wanted: Wanted) -> Vec<Self> {
+    fn all(content: &Shared, wanted: Wanted) -> Vec<Self> {
         let lane = |hasher| LaneState {
             next: 0,
             waiting: BTreeMap::new(),
             hasher: Some(hasher),
         };
-        let hashers = Hasher::all(wanted).into_iter();
+        let sha512 = content.promise().map(|_| Hasher::sha512());
+        let hashers = Hasher::all(wanted).into_iter().chain(sha512);
         hashers.map(|h| Self(Mutex::new(lane(h)))).collect()
     }
 

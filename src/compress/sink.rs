@@ -25,6 +25,11 @@ pub trait Sink {
     /// Appends `len` bytes of `file` from `offset`. A file that ends early is
     /// [`io::ErrorKind::UnexpectedEof`].
     fn append_range(&mut self, file: &File, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Called when nothing more comes for a while: time for what has to be done anyway.
+    fn idle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Sink for Vec<u8> {
@@ -132,6 +137,10 @@ impl Sink for Hashing<'_> {
         }
         self.len += len;
         self.inner.append_range(file, offset, len)
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.inner.idle()
     }
 }
 

@@ -26,20 +26,6 @@ pub(super) struct Span {
     pub(super) len: u64,
 }
 
-impl Span {
-    /// Neighbours joined, so that they are copied in one go.
-    pub(super) fn joined(spans: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut joined: Vec<Self> = Vec::new();
-        for span in spans {
-            match joined.last_mut() {
-                Some(last) if last.at + last.len == span.at => last.len += span.len,
-                _ => joined.push(span),
-            }
-        }
-        joined
-    }
-}
-
 impl Spool {
     /// Opens an unnamed file in `folder`.
     pub(super) fn create_in(folder: &Path) -> Result<Self, CompressError> {

@@ -13,11 +13,11 @@ use lzma_rust2::{CheckType, XzOptions, XzWriterMt};
 use zeroize::{Zeroize, Zeroizing};
 use zstd::zstd_safe::CParameter;
 
+use super::ahead::Board;
 use super::codec::Encoder;
 use super::compressor::{Kept, Segment};
 use super::kept::{self, Found};
-use super::spool::Span;
-use super::{Codec, CompressError, Compressor, SEGMENT, Sink, deflate};
+use super::{Codec, CompressError, Compressor, SEGMENT, Sink, Wanted, deflate};
 use crate::install::{Content, Shared};
 use crate::steps::{self, Kind};
 
@@ -55,6 +55,7 @@ pub struct Totals {
 /// See the head of this file.
 pub struct Stream<'a> {
     room: &'a Compressor,
+    board: Option<&'a Board>,
     codec: Codec,
     body: Body<'a>,
     crc32: crc32fast::Hasher,
@@ -77,9 +78,16 @@ enum Body<'a> {
 }
 
 impl<'a> Stream<'a> {
-    pub(super) fn new(room: &'a Compressor, codec: Codec, sink: &'a mut dyn Sink) -> Self {
+    /// A stream that waits for contents that are on the board.
+    pub(super) fn new(
+        room: &'a Compressor,
+        codec: Codec,
+        sink: &'a mut dyn Sink,
+        board: Option<&'a Board>,
+    ) -> Self {
         Self {
             room,
+            board,
             codec,
             body: Body::Unopened(Counted { sink, count: 0 }),
             crc32: crc32fast::Hasher::new(),
@@ -193,10 +201,35 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Copies the kept segments of a content.
+    /// Appends bytes that take as much room as they have, whatever they are: a stored block in
+    /// gzip (RFC 1951, 3.2.4), a segment like any other elsewhere.
+    pub fn stored(&mut self, bytes: &[u8]) -> Result<(), CompressError> {
+        self.open()?;
+        self.flush()?;
+        let (Codec::Gzip(_), Body::Segments { sink, .. }) = (self.codec, &mut self.body) else {
+            return self.bytes(bytes);
+        };
+        for block in deflate::stored(bytes) {
+            sink.write_all(&block).map_err(write_error)?;
+        }
+        self.crc32.update(bytes);
+        self.raw += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Copies the kept segments of a content, or those that come.
     fn kept(&mut self, content: &Shared) -> Result<(), CompressError> {
         self.open()?;
         self.flush()?;
+        if let Some(board) = self.board
+            && let Some(count) = board.announced(content)
+        {
+            return (0..count).try_for_each(|unit| {
+                let segment = board.wait(content, unit, || self.idle())?;
+                self.account([(segment.crc32, segment.raw)].into_iter());
+                self.spooled(&[segment])
+            });
+        }
         match self.room.segments(content, self.codec)? {
             Kept::Spooled(segments) => {
                 let units = segments.iter().map(|segment| (segment.crc32, segment.raw));
@@ -218,15 +251,21 @@ impl<'a> Stream<'a> {
         }
     }
 
+    fn idle(&mut self) -> Result<(), CompressError> {
+        match &mut self.body {
+            Body::Segments { sink, .. } => sink.sink.idle().map_err(write_error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies segments, each in one piece: [`super::Hashing`] knows beginnings by them.
     fn spooled(&mut self, segments: &[Segment]) -> Result<(), CompressError> {
         let Body::Segments { sink, .. } = &mut self.body else {
             return Ok(());
         };
-        for span in Span::joined(segments.iter().map(|segment| segment.span)) {
-            self.room
-                .spool()
-                .copy(span, sink.sink)
-                .map_err(write_error)?;
+        for Segment { span, .. } in segments {
+            let copied = self.room.spool().copy(*span, sink.sink);
+            copied.map_err(write_error)?;
             sink.count += span.len;
         }
         Ok(())
@@ -249,6 +288,10 @@ impl<'a> Stream<'a> {
 
     /// Reads a content, verifying it once more.
     fn verified(&mut self, content: &Shared) -> Result<(), CompressError> {
+        if content.promise().is_some() {
+            self.room
+                .digests(std::slice::from_ref(content), Wanted::NONE)?;
+        }
         let mut context = digest::Context::new(&digest::SHA256);
         let mut buffer = vec![0; SEGMENT];
         let mut offset = 0;

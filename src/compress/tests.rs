@@ -5,9 +5,11 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::install::{Content, Customer, Shared};
+use crate::install::{Content, Customer, Promise, Shared};
 
 const ALL: Wanted = Wanted {
     md5: true,
@@ -224,6 +226,95 @@ fn contents_that_changed_or_ended_are_refused() {
     }
 }
 
+/// Tells when it was kept.
+struct Told([u8; 64], Arc<AtomicUsize>);
+
+impl Promise for Told {
+    fn sha512(&self) -> [u8; 64] {
+        self.0
+    }
+
+    fn kept(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn promises_are_kept_or_broken_by_the_pass_that_packs() {
+    let bytes = data(2 * SEGMENT + 5);
+    let mut sha512 = [0; 64];
+    let found = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, &bytes);
+    sha512.copy_from_slice(found.as_ref());
+    let flipped = |mut digest: [u8; 64]| {
+        digest[63] ^= 1;
+        digest
+    };
+    let mut other = sha256(&bytes);
+    other[0] ^= 1;
+    let cases = [
+        ("kept", sha256(&bytes), sha512, None),
+        ("another sha256", other, sha512, Some("sha256")),
+        (
+            "another sha512",
+            sha256(&bytes),
+            flipped(sha512),
+            Some("sha512"),
+        ),
+    ];
+    for codec in CODECS {
+        for (name, sha256, sha512, broken) in cases {
+            let kept = Arc::new(AtomicUsize::new(0));
+            let content = |kept: &Arc<AtomicUsize>| {
+                let file = tempfile::tempfile().unwrap();
+                file.write_all_at(&bytes, 0).unwrap();
+                let promise = Box::new(Told(sha512, kept.clone()));
+                let path = Path::new("orbit");
+                Shared::promised_file(file, path, bytes.len() as u64, sha256, promise)
+            };
+            // Two files that are to have the same digests: each is looked at, once.
+            let contents = [content(&kept), content(&kept)];
+            let contents = [
+                contents[0].clone(),
+                contents[0].clone(),
+                contents[1].clone(),
+            ];
+            let mut sink = Vec::new();
+            let packed = pack_beside(&room(2), codec, &contents, &mut sink);
+            let Some(algorithm) = broken else {
+                packed.unwrap();
+                assert_eq!(kept.load(Ordering::Relaxed), 2, "{codec:?}");
+                assert!(contents.iter().all(|content| content.promise().is_none()));
+                continue;
+            };
+            let error = packed.unwrap_err();
+            let sentence = "the target orbit is not the file that was signed";
+            assert_eq!(error.to_string(), sentence, "{name}, {codec:?}");
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(
+                cause.starts_with(&format!("its {algorithm} is ")),
+                "{cause}"
+            );
+            assert_eq!(kept.load(Ordering::Relaxed), 0, "{name}, {codec:?}");
+        }
+    }
+}
+
+#[test]
+fn a_promise_is_not_kept_by_what_is_known() {
+    let bytes = data(SEGMENT + 5);
+    let room = room(2);
+    let verified = [shared(bytes.clone())];
+    pack_beside(&room, Codec::Gzip(6), &verified, &mut Vec::new()).unwrap();
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(&data(SEGMENT + 4), 0).unwrap();
+    let promise = Box::new(Told([0; 64], Arc::default()));
+    let (path, len) = (Path::new("orbit"), bytes.len() as u64);
+    let content = Shared::promised_file(file, path, len, sha256(&bytes), promise);
+    let contents = [content];
+    pack_beside(&room, Codec::Gzip(6), &contents, &mut Vec::new()).unwrap_err();
+    room.digests(&contents, Wanted::NONE).unwrap_err();
+}
+
 #[test]
 fn levels_that_do_not_exist() {
     for codec in [
@@ -238,6 +329,113 @@ fn levels_that_do_not_exist() {
         assert!(matches!(error, CompressError::Level { .. }), "{codec:?}");
         let error = room(1).prepare(&[], codec, ALL).unwrap_err();
         assert!(matches!(error, CompressError::Level { .. }), "{codec:?}");
+    }
+}
+
+/// What [`pack`] writes, while its contents are compressed.
+fn pack_beside(
+    room: &Compressor,
+    codec: Codec,
+    contents: &[Shared],
+    sink: &mut dyn Sink,
+) -> Result<(Vec<Digests>, Totals), CompressError> {
+    room.beside(contents, codec, ALL, |ahead| {
+        let mut stream = ahead.stream(sink);
+        for content in contents {
+            stream.bytes(b"header")?;
+            stream.content(&Content::Shared(content.clone()))?;
+        }
+        stream.content(&Content::Customer(Customer::new("secret")))?;
+        stream.finish()
+    })
+}
+
+#[test]
+fn written_beside_is_written_the_same() {
+    let contents = [
+        shared(data(5 * SEGMENT + 3)),
+        shared(data(0)),
+        shared(data(SEGMENT / 2)),
+        shared(data(5 * SEGMENT + 3)),
+        shared(data(9)),
+    ];
+    for codec in CODECS {
+        let (expected, _) = pack(&room(2), codec, &contents);
+        for threads in [1, 3] {
+            let room = room(threads);
+            let digests = room.digests(&contents, ALL).unwrap();
+            // Twice: the second time everything is there already.
+            for turn in 1..=2 {
+                let mut sink = Vec::new();
+                let (found, totals) = pack_beside(&room, codec, &contents, &mut sink).unwrap();
+                assert!(
+                    sink == expected,
+                    "{codec:?}, {threads} threads, turn {turn}"
+                );
+                assert_eq!(found, digests, "{codec:?}");
+                assert_eq!(totals.stored, expected.len() as u64, "{codec:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_written_beside_a_change_is_refused() {
+    let bytes = data(4 * SEGMENT + 5);
+    for (name, now) in [
+        ("changed", [&bytes[1..], b"x"].concat()),
+        ("short", data(SEGMENT)),
+    ] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().write_all_at(&now, 0).unwrap();
+        let open = File::open(file.path()).unwrap();
+        let len = bytes.len() as u64;
+        let content = Shared::verified_file(open, file.path(), len, sha256(&bytes));
+        for codec in CODECS {
+            let mut sink = Vec::new();
+            let packed = pack_beside(&room(2), codec, std::slice::from_ref(&content), &mut sink);
+            let error = packed.unwrap_err().to_string();
+            let sentence = "changed while it was being packed";
+            assert!(error.ends_with(sentence), "{name}, {codec:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fills_beside_is_an_error() {
+    let contents = [shared(data(5 * SEGMENT)), shared(data(7 * SEGMENT))];
+    for codec in CODECS {
+        let (_, totals) = pack(&room(2), codec, &contents);
+        for space in [0, totals.stored / 4, totals.stored - 1] {
+            let packed = pack_beside(&room(2), codec, &contents, &mut Full(space));
+            let error = packed.unwrap_err();
+            let is_write = matches!(error, CompressError::Write { .. });
+            assert!(is_write, "{codec:?} {space}: {error}");
+        }
+    }
+}
+
+#[test]
+fn stored_bytes_take_as_much_room_as_they_have() {
+    let pack = |codec: Codec, middle: &[u8]| {
+        let room = room(1);
+        let mut sink = Vec::new();
+        let mut stream = room.stream(codec, &mut sink);
+        stream.bytes(&data(1000)).unwrap();
+        stream.stored(middle).unwrap();
+        stream.bytes(b"end").unwrap();
+        stream.finish().unwrap();
+        sink
+    };
+    for len in [0, 1, 65_535, 65_536, 200_000] {
+        let middle = data(len);
+        for codec in CODECS {
+            let expected = [&data(1000)[..], &middle, b"end"].concat();
+            let found = expand(codec, &pack(codec, &middle));
+            assert!(found == expected, "{codec:?} {len}");
+        }
+        let gzip = |bytes: &[u8]| pack(Codec::Gzip(9), bytes).len();
+        assert_eq!(gzip(&middle), gzip(&vec![0; len]), "{len}");
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Every content knows its length and sha256 before a builder sees it. A builder hashes what
 //! it streams and fails when it differs, so that a file changed between verification and
-//! packing never goes out ([`ContentError::Changed`]).
+//! packing never goes out ([`ContentError::Changed`]). A content that nobody has read yet comes
+//! with a [`Promise`]: the pass that packs it takes every digest that metadata list, and is the
+//! one that verifies it ([`Shared::judge`]); what was written from it counts only then.
 
 use std::fmt;
 use std::fs::File;
@@ -12,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
+
+use crate::tuf::hashes::HashMismatch;
 
 /// Contents could not be read as promised.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,14 @@ pub enum ContentError {
         path: PathBuf,
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It is not what signed metadata say.
+    #[error("the target {} is not the file that was signed", path.display())]
+    Unsigned {
+        /// The target.
+        path: PathBuf,
+        /// Which hash differs.
+        source: HashMismatch,
     },
     /// Length or digest differ from those that were verified.
     #[error("{} changed while it was being packed", path.display())]
@@ -52,6 +64,7 @@ struct SharedInner {
     len: u64,
     sha256: [u8; 32],
     name: PathBuf,
+    promise: Option<(Box<dyn Promise>, OnceLock<()>)>,
 }
 
 enum Source {
@@ -70,6 +83,15 @@ pub trait Later: Send + Sync {
     fn fetch(&self) -> Result<(Arc<File>, u64), Box<dyn std::error::Error + Send + Sync>>;
 }
 
+/// What signed metadata say of a content besides its length and sha256.
+pub trait Promise: Send + Sync {
+    /// The sha512 that it must have.
+    fn sha512(&self) -> [u8; 64];
+
+    /// Called once, when all of its bytes were read and are those that were signed.
+    fn kept(&self);
+}
+
 impl Shared {
     /// Takes an open file whose length and sha256 were verified, from verified targets
     /// metadata or while it was unpacked from a verified archive.
@@ -79,6 +101,25 @@ impl Shared {
             len,
             sha256,
             name: path.to_owned(),
+            promise: None,
+        }))
+    }
+
+    /// Takes an open file that has this length, and must have these digests: nobody has read
+    /// it yet. `name` is the target's.
+    pub fn promised_file(
+        file: File,
+        name: &Path,
+        len: u64,
+        sha256: [u8; 32],
+        promise: Box<dyn Promise>,
+    ) -> Self {
+        Self(Arc::new(SharedInner {
+            source: Source::File(file),
+            len,
+            sha256,
+            name: name.to_owned(),
+            promise: Some((promise, OnceLock::new())),
         }))
     }
 
@@ -96,6 +137,7 @@ impl Shared {
             len,
             sha256,
             name: name.to_owned(),
+            promise: None,
         }))
     }
 
@@ -107,6 +149,7 @@ impl Shared {
             len,
             sha256,
             name: name.to_owned(),
+            promise: None,
         }))
     }
 
@@ -118,6 +161,7 @@ impl Shared {
             source: Source::Bytes(bytes),
             sha256,
             name: name.to_owned(),
+            promise: None,
         }))
     }
 
@@ -184,11 +228,58 @@ impl Shared {
         Ok(fetched.get_or_init(|| found))
     }
 
+    /// What is still to be verified of it.
+    pub fn promise(&self) -> Option<&dyn Promise> {
+        match &self.0.promise {
+            Some((promise, kept)) if kept.get().is_none() => Some(promise.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Whether these are two handles on one content.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Compares digests of all its bytes with those that it must have. `sha512` is of meaning
+    /// where there is a [`Shared::promise`], and keeps it.
+    pub fn judge(&self, sha256: &[u8; 32], sha512: Option<&[u8; 64]>) -> Result<(), ContentError> {
+        let Some((promise, kept)) = self.0.promise.as_ref().filter(|(_, k)| k.get().is_none())
+        else {
+            return match sha256 == self.sha256() {
+                true => Ok(()),
+                false => Err(self.changed()),
+            };
+        };
+        let found = sha512.map_or(&[][..], |sha512| sha512);
+        differs("sha256", self.sha256(), sha256)
+            .and_then(|()| differs("sha512", &promise.sha512(), found))
+            .map_err(|source| ContentError::Unsigned {
+                path: self.0.name.clone(),
+                source,
+            })?;
+        if kept.set(()).is_ok() {
+            promise.kept();
+        }
+        Ok(())
+    }
+
     /// The error for contents that are not what was verified.
     pub fn changed(&self) -> ContentError {
         ContentError::Changed {
             path: self.0.name.clone(),
         }
+    }
+}
+
+fn differs(algorithm: &'static str, wanted: &[u8], found: &[u8]) -> Result<(), HashMismatch> {
+    match wanted == found {
+        true => Ok(()),
+        false => Err(HashMismatch::Differs {
+            algorithm,
+            expected: hex::encode(wanted),
+            found: hex::encode(found),
+        }),
     }
 }
 

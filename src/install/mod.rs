@@ -13,7 +13,7 @@ mod content;
 mod tree;
 mod windows;
 
-pub use content::{Content, ContentError, Customer, Later, Shared};
+pub use content::{Content, ContentError, Customer, Later, Promise, Shared};
 pub use tree::{
     Access, AdminScript, Arch, Entry, Event, Identity, Kind, Lifecycle, Node, Os, Owner, Property,
     Service, Setting, Tree, TreeError,

@@ -19,6 +19,14 @@ impl Sink for Output {
     fn append_range(&mut self, file: &File, offset: u64, len: u64) -> io::Result<()> {
         self.append_range(file, offset, len).map_err(named)
     }
+
+    /// Lets the disk work while others compress: the last sync is not the first one then.
+    fn idle(&mut self) -> io::Result<()> {
+        match self.position - self.synced {
+            0..SYNCED => Ok(()),
+            _ => self.sync().map_err(named),
+        }
+    }
 }
 
 /// A sink speaks the operating system's errors, and this one still names the file.
@@ -32,12 +40,16 @@ fn named(error: BuildError) -> io::Error {
 /// Buffered bytes before a write reaches the file.
 const BUFFER: usize = 256 * 1024;
 
+/// Bytes after which it is worth to sync in between.
+const SYNCED: u64 = 8 << 20;
+
 /// See the head of this file.
 pub struct Output {
     file: File,
     path: PathBuf,
     buffer: Vec<u8>,
     position: u64,
+    synced: u64,
 }
 
 impl Output {
@@ -48,6 +60,7 @@ impl Output {
             path: path.to_owned(),
             buffer: Vec::with_capacity(BUFFER),
             position: 0,
+            synced: 0,
         }
     }
 
@@ -101,6 +114,15 @@ impl Output {
     pub fn finish(mut self) -> Result<File, BuildError> {
         self.flush()?;
         Ok(self.file)
+    }
+
+    fn sync(&mut self) -> Result<(), BuildError> {
+        self.flush()?;
+        self.synced = self.position;
+        let synced = self.file.sync_data();
+        synced
+            .or_else(crate::fs::unless_unsupported)
+            .map_err(|e| self.error(e))
     }
 
     fn flush(&mut self) -> Result<(), BuildError> {

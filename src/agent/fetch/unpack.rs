@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
+use aws_lc_rs::digest;
+
 use super::super::archive::{self, ArchiveError, Limits, Member};
 use super::{FetchError, temporary, temporary_failed};
+use crate::steps::{Kind, Told};
 use crate::tuf::hashes::{Digests, Hasher};
 
 /// Where a member's bytes are.
@@ -37,7 +40,10 @@ impl From<ArchiveError> for Unpacking {
 }
 
 /// Unpacks the archive that the target `name` is; `from` reads it from its beginning.
-pub(super) fn unpack(name: &str, from: impl Read) -> Result<(File, Vec<Spooled>), FetchError> {
+pub(super) fn unpack(
+    name: &str,
+    from: impl Read + Send,
+) -> Result<(File, Vec<Spooled>), FetchError> {
     let mut spool = temporary()?;
     let mut members = Vec::new();
     let mut position = 0;
@@ -45,14 +51,10 @@ pub(super) fn unpack(name: &str, from: impl Read) -> Result<(File, Vec<Spooled>)
         let place = match member.len {
             None => None,
             Some(_) => {
-                let digests = copy(contents, &mut spool)?;
+                let (len, sha256) = copy(contents, &mut spool)?;
                 let at = position;
-                position += digests.length;
-                Some(Place {
-                    at,
-                    len: digests.length,
-                    sha256: digests.sha256,
-                })
+                position += len;
+                Some(Place { at, len, sha256 })
             }
         };
         let member = member.clone();
@@ -69,19 +71,56 @@ pub(super) fn unpack(name: &str, from: impl Read) -> Result<(File, Vec<Spooled>)
     Ok((spool, members))
 }
 
-fn copy(from: &mut dyn Read, to: &mut File) -> Result<Digests, Unpacking> {
-    let mut hasher = Hasher::new();
+/// Length and sha256 of what was copied.
+fn copy(from: &mut dyn Read, to: &mut File) -> Result<(u64, [u8; 32]), Unpacking> {
+    let mut sha256 = digest::Context::new(&digest::SHA256);
+    let mut len = 0;
     let mut buffer = vec![0; 1 << 16];
     loop {
         match from.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
+            Ok(0) => {
+                let mut out = [0; 32];
+                out.copy_from_slice(sha256.finish().as_ref());
+                return Ok((len, out));
+            }
             Ok(read) => {
-                hasher.update(&buffer[..read]);
+                sha256.update(&buffer[..read]);
+                len += read as u64;
                 to.write_all(&buffer[..read])
                     .map_err(Unpacking::Temporary)?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(ArchiveError::Read(e).into()),
         }
+    }
+}
+
+/// Passes on what it reads, and takes its digests.
+pub(super) struct Hashed<'f> {
+    file: Told<io::Take<&'f File>>,
+    hasher: Hasher,
+}
+
+impl<'f> Hashed<'f> {
+    /// Reads a target of `length` bytes; one byte more is enough to know that it is another.
+    pub(super) fn new(name: &str, file: &'f File, length: u64) -> Self {
+        Self {
+            file: Told::new(file.take(length + 1), Kind::Hash, name, Some(length)),
+            hasher: Hasher::new(),
+        }
+    }
+
+    /// Reads what is left, and gives the digests of all of it.
+    pub(super) fn finish(mut self) -> io::Result<Digests> {
+        io::copy(&mut self, &mut io::sink())?;
+        Ok(self.hasher.finish())
+    }
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.hasher.update(&into[..read]);
+        Ok(read)
     }
 }

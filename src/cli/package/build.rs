@@ -1,8 +1,8 @@
 //! From resolved options to files: fetch once per platform, then one installer after the
 //! other, each appearing whole under its name or not at all.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::agent::fetch::Fetcher;
 use crate::agent::fetched::{Fetched, Program};
 use crate::agent::{AgentError, identity, linux, macos, windows};
 use crate::cli::{CliError, Printer, Surroundings};
-use crate::compress::Compressor;
+use crate::compress::{Compressor, Wanted};
 use crate::fs::AtomicFile;
-use crate::install::{Arch, Identity, Os, Tree};
-use crate::package::{BuildContext, Builder, Format, Output, builder};
+use crate::install::{Arch, Content, Identity, Node, Os, Shared, Tree};
+use crate::package::{BuildContext, BuildError, Builder, Format, Output, builder};
 use crate::steps;
 use crate::store;
 use crate::tuf::client::{self, Client};
@@ -135,7 +135,14 @@ fn fetch_all(
     client.refresh(surroundings.now)?;
     drop(phase);
     let _phase = steps::phase("fetching");
-    let mut fetcher = Fetcher::new(client, options.cache.clone(), threads);
+    let platforms = options.installers.iter();
+    let platforms: BTreeSet<Platform> = platforms
+        .map(|(format, arch)| Platform::of(format.os(), *arch))
+        .collect();
+    // Installers for one platform hold the same programs: all are read before the first
+    // installer gets its name.
+    let mut fetcher = Fetcher::new(client, options.cache.clone(), threads)
+        .verifying_while_packing(platforms.len() == 1);
     let mut fetched = BTreeMap::new();
     for (format, arch) in &options.installers {
         let platform = Platform::of(format.os(), *arch);
@@ -154,7 +161,7 @@ fn build_jobs(
     printer: &Printer,
 ) -> Result<Vec<Built>, CliError> {
     let compressor = Compressor::new(threads)
-        .map_err(crate::package::BuildError::from)?
+        .map_err(BuildError::from)?
         .with_cache(options.cache.clone());
     let compressor = match jobs.len() {
         1 => compressor.for_one(),
@@ -252,11 +259,24 @@ fn write(
     let file = AtomicFile::create(path, 0o600)?;
     let mut output = Output::new(file.handle()?, path);
     job.builder.build(tree, context, &mut output)?;
+    nothing_unverified(tree, context.compressor)?;
     let _: File = output.finish()?;
     if let Some(signing) = signing.filter(|_| job.format == Format::Msi) {
         signing.sign(file.handle()?, &tree.identity)?;
     }
     Ok(file)
+}
+
+/// Builders read every file of a tree, and so verify it. Should one ever leave something out,
+/// it is read here.
+fn nothing_unverified(tree: &Tree, compressor: &Compressor) -> Result<(), BuildError> {
+    let contents = tree.entries.iter().filter_map(|entry| match &entry.node {
+        Node::File(Content::Shared(shared)) => shared.promise().map(|_| shared.clone()),
+        _ => None,
+    });
+    let contents: Vec<Shared> = contents.collect();
+    compressor.digests(&contents, Wanted::NONE)?;
+    Ok(())
 }
 
 fn commit(file: AtomicFile) -> Result<Committed, CliError> {

@@ -17,7 +17,7 @@ mod documentation;
 use super::distribution::{self, Frames};
 use super::tar::{self, Kind, Member};
 use super::{BuildContext, BuildError, Builder, Compression, Format, Output, scripts};
-use crate::compress::{Codec, Digests, Sink, Wanted};
+use crate::compress::{Ahead, Codec, Digests, Sink, Wanted};
 use crate::install::{Arch, Content, Entry, Identity, Node, Os, Shared, Tree};
 
 /// Writes `.deb` files.
@@ -42,14 +42,22 @@ impl Builder for Deb {
         self.check(&tree.identity)?;
         let entries = entries(tree, context)?;
         let payload = Payload::of(context.compression);
-        let sums = md5sums(&entries, context, payload.codec)?;
+        let control = Control::of(tree, &entries)?;
         out.append(ar::MAGIC)?;
         ar::member(out, "debian-binary", context.epoch, b"2.0\n")?;
-        let control = control_archive(tree, &entries, sums, context)?;
-        ar::member(out, "control.tar.gz", context.epoch, &control)?;
+        let begun = ar::begin(out, "control.tar.gz", context.epoch)?;
+        let place = out.position();
+        let room = control.archive(&md5sums(&entries, &[]), context)?.len();
+        out.append(&vec![0; room])?;
+        ar::end(out, begun)?;
         let data = ar::begin(out, payload.name, context.epoch)?;
-        data_archive(&entries, context, payload.codec, out)?;
-        ar::end(out, data)
+        let digests = data_archive(&entries, context, payload.codec, out)?;
+        ar::end(out, data)?;
+        let archive = control.archive(&md5sums(&entries, &digests), context)?;
+        match archive.len() == room {
+            true => out.patch(place, &archive),
+            false => Err(unfit("control.tar.gz beyond its place".to_owned())),
+        }
     }
 }
 
@@ -102,31 +110,24 @@ fn entries(tree: &Tree, context: &BuildContext<'_>) -> Result<Vec<Entry>, BuildE
     Ok(entries)
 }
 
-/// The member `md5sums` (deb-md5sums(5)): files without secrets. The digests of shared files
-/// are taken in the pass that compresses them.
-fn md5sums(
-    entries: &[Entry],
-    context: &BuildContext<'_>,
-    codec: Codec,
-) -> Result<String, BuildError> {
-    let shared: Vec<Shared> = entries.iter().filter_map(shared).cloned().collect();
-    let prepared = context.compressor.prepare(&shared, codec, Wanted::MD5)?;
-    let mut prepared = prepared.into_iter();
+/// The member `md5sums` (deb-md5sums(5)): files without secrets. `digests` are those of the
+/// shared files, in their order; where there are none, zeros keep their place.
+fn md5sums(entries: &[Entry], digests: &[Digests]) -> String {
+    let mut digests = digests.iter();
     let mut sums = String::new();
     for entry in entries {
-        let digests = match &entry.node {
-            Node::File(Content::Shared(_)) => prepared.next(),
-            Node::File(Content::Customer(own)) => Some(Digests::of(own.bytes(), Wanted::MD5)),
-            Node::Directory | Node::Link(_) => None,
+        let md5 = match &entry.node {
+            Node::File(Content::Shared(_)) => digests.next().and_then(|digests| digests.md5),
+            Node::File(Content::Customer(own)) => Digests::of(own.bytes(), Wanted::MD5).md5,
+            Node::Directory | Node::Link(_) => continue,
         };
-        if let Some(md5) = digests.and_then(|digests| digests.md5)
-            && !entry.secret
-        {
+        if !entry.secret {
             let path = entry.path.trim_start_matches('/');
-            sums.push_str(&format!("{}  {path}\n", hex::encode(md5)));
+            let md5 = hex::encode(md5.unwrap_or_default());
+            sums.push_str(&format!("{md5}  {path}\n"));
         }
     }
-    Ok(sums)
+    sums
 }
 
 fn shared(entry: &Entry) -> Option<&Shared> {
@@ -136,50 +137,77 @@ fn shared(entry: &Entry) -> Option<&Shared> {
     }
 }
 
-/// `control.tar.gz`.
-fn control_archive(
-    tree: &Tree,
-    entries: &[Entry],
-    sums: String,
-    context: &BuildContext<'_>,
-) -> Result<Vec<u8>, BuildError> {
-    let mut files = vec![
-        ("control", 0o644, control::paragraph(tree, entries)),
-        ("md5sums", 0o644, sums),
-    ];
-    for (name, script) in scripts::deb(tree)? {
-        files.push((name, 0o755, script));
-    }
-    let mut archive = Vec::new();
-    let mut stream = context.compressor.stream(Codec::Gzip(9), &mut archive);
-    stream.bytes(&root(context.epoch))?;
-    for (name, mode, text) in files {
-        let name = format!("./{name}");
-        tar::append_bytes(&name, mode, text.as_bytes(), context.epoch, &mut stream)?;
-    }
-    stream.bytes(&tar::END)?;
-    stream.finish()?;
-    Ok(archive)
+/// What dpkg keeps for itself, without `md5sums`.
+struct Control {
+    paragraph: String,
+    scripts: Vec<(&'static str, String)>,
 }
 
-/// `data.tar`, compressed.
+impl Control {
+    fn of(tree: &Tree, entries: &[Entry]) -> Result<Self, BuildError> {
+        Ok(Self {
+            paragraph: control::paragraph(tree, entries),
+            scripts: scripts::deb(tree)?,
+        })
+    }
+
+    /// `control.tar.gz`. It stands before the files whose digests it lists, and its length must
+    /// not depend on them: `sums` are stored in it.
+    fn archive(&self, sums: &str, context: &BuildContext<'_>) -> Result<Vec<u8>, BuildError> {
+        let mut archive = Vec::new();
+        let mut stream = context.compressor.stream(Codec::Gzip(9), &mut archive);
+        stream.bytes(&root(context.epoch))?;
+        let mut append = |name: &str, mode: u32, text: &str, stored: bool| {
+            let member = Member {
+                name: &format!("./{name}"),
+                mode,
+                mtime: context.epoch,
+                kind: Kind::File(text.len() as u64),
+            };
+            stream.bytes(&member.header())?;
+            match stored {
+                true => stream.stored(text.as_bytes())?,
+                false => stream.bytes(text.as_bytes())?,
+            }
+            stream.bytes(tar::padding(text.len() as u64))
+        };
+        append("control", 0o644, &self.paragraph, false)?;
+        append("md5sums", 0o644, sums, true)?;
+        for (name, script) in &self.scripts {
+            append(name, 0o755, script, false)?;
+        }
+        stream.bytes(&tar::END)?;
+        stream.finish()?;
+        Ok(archive)
+    }
+}
+
+/// `data.tar`, compressed, written while shared files are compressed and digested; gives their
+/// digests.
 fn data_archive(
     entries: &[Entry],
     context: &BuildContext<'_>,
     codec: Codec,
     out: &mut dyn Sink,
-) -> Result<(), BuildError> {
-    let mut stream = context.compressor.stream(codec, out);
-    stream.bytes(&root(context.epoch))?;
-    for entry in entries {
-        if (context.cancelled)() {
-            return Err(BuildError::Cancelled);
+) -> Result<Vec<Digests>, BuildError> {
+    let shared: Vec<Shared> = entries.iter().filter_map(shared).cloned().collect();
+    let write = |ahead: &Ahead<'_>| {
+        let mut stream = ahead.stream(out);
+        stream.bytes(&root(context.epoch))?;
+        for entry in entries {
+            if (context.cancelled)() {
+                return Err(BuildError::Cancelled);
+            }
+            tar::append(entry, "./", context.epoch, &mut stream)?;
         }
-        tar::append(entry, "./", context.epoch, &mut stream)?;
-    }
-    stream.bytes(&tar::END)?;
-    stream.finish()?;
-    Ok(())
+        stream.bytes(&tar::END)?;
+        stream.finish()?;
+        Ok(())
+    };
+    let (digests, ()) = context
+        .compressor
+        .beside(&shared, codec, Wanted::MD5, write)?;
+    Ok(digests)
 }
 
 /// The first member of both archives, as dpkg-deb writes it.

@@ -3,7 +3,7 @@
 //! One member, because readers exist that stop after the first. Installer is known to take
 //! gzip; of any other compression nobody has published that it does.
 
-use crate::compress::{Codec, Compressor, Sink, Wanted};
+use crate::compress::{Ahead, Codec, Digests, Sink, Stream, Wanted};
 use crate::install::{Content, Entry, Node, Shared, Tree};
 use crate::package::{BuildContext, BuildError, Compression};
 
@@ -24,18 +24,17 @@ pub fn check(compression: Option<Compression>) -> Result<(), BuildError> {
     }
 }
 
-/// Compresses and digests shared contents, and lists every path of the tree.
-pub fn list(tree: &Tree, context: &BuildContext<'_>) -> Result<Listing, BuildError> {
-    let shared: Vec<Shared> = tree.entries.iter().filter_map(shared).cloned().collect();
-    let digests = context.compressor.prepare(&shared, CODEC, Wanted::CKSUM)?;
-    let mut sums = digests.into_iter();
-    let mut listing = Listing::new(context.epoch)?;
+/// Lists every path of the tree. `digests` are those of the shared files, in their order; where
+/// there are none, zeros keep their place.
+pub fn list(tree: &Tree, epoch: u64, digests: &[Digests]) -> Result<Listing, BuildError> {
+    let mut digests = digests.iter();
+    let mut listing = Listing::new(epoch)?;
     for entry in &tree.entries {
-        let sum = match shared_sum(entry, &mut sums) {
-            Some(sum) => sum,
-            None => checksum(&entry.node),
+        let sum = match shared(entry) {
+            Some(_) => digests.next().and_then(|digests| digests.cksum),
+            None => Some(checksum(&entry.node)),
         };
-        listing.add(entry, sum)?;
+        listing.add(entry, sum.unwrap_or_default())?;
     }
     Ok(listing)
 }
@@ -47,23 +46,31 @@ fn shared(entry: &Entry) -> Option<&Shared> {
     }
 }
 
-fn shared_sum(
-    entry: &Entry,
-    sums: &mut impl Iterator<Item = crate::compress::Digests>,
-) -> Option<u32> {
-    shared(entry)?;
-    sums.next()?.cksum
+/// Writes the archive of the tree while shared files are compressed and digested; gives their
+/// digests. `listing` lists it.
+pub fn build(
+    tree: &Tree,
+    listing: &Listing,
+    sink: &mut dyn Sink,
+    context: &BuildContext<'_>,
+) -> Result<Vec<Digests>, BuildError> {
+    let shared: Vec<Shared> = tree.entries.iter().filter_map(shared).cloned().collect();
+    let write = |ahead: &Ahead<'_>| {
+        let stream = ahead.stream(sink);
+        fill(stream, listing, &tree.entries, context.cancelled)
+    };
+    let room = context.compressor;
+    let (digests, ()) = room.beside(&shared, CODEC, Wanted::CKSUM, write)?;
+    Ok(digests)
 }
 
-/// Writes the archive of `entries`, which `listing` lists after its root.
-pub fn write(
-    compressor: &Compressor,
+/// Fills the archive of `entries`, which `listing` lists after its root.
+pub fn fill(
+    mut stream: Stream<'_>,
     listing: &Listing,
     entries: &[Entry],
-    sink: &mut dyn Sink,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(), BuildError> {
-    let mut stream = compressor.stream(CODEC, sink);
     let mut odc = Odc::default();
     let nodes = std::iter::once(&Node::Directory).chain(entries.iter().map(|e| &e.node));
     for (line, node) in listing.lines().iter().zip(nodes) {

@@ -27,7 +27,7 @@ pub use openpgp::{KeyError, PASSPHRASE_VARIABLE, SigningKey};
 use aws_lc_rs::digest;
 
 use super::{BuildContext, BuildError, Builder, Compression, Format, Output, distribution};
-use crate::compress::{Codec, Stream, Totals, Wanted};
+use crate::compress::{Ahead, Codec, Stream, Totals, Wanted};
 use crate::install::{Content, Identity, Node, Tree};
 use files::File;
 use header::{Header, Region};
@@ -208,19 +208,20 @@ impl<'a> Package<'a> {
                 _ => None,
             })
             .collect();
-        context
-            .compressor
-            .prepare(&shared, self.codec, Wanted::NONE)?;
         let mut hashing = context.compressor.hashing(out, &digest::SHA256);
-        let mut stream = context.compressor.stream(self.codec, &mut hashing);
-        for file in &self.files {
-            if (context.cancelled)() {
-                return Err(BuildError::Cancelled);
+        let write = |ahead: &Ahead<'_>| {
+            let mut stream = ahead.stream(&mut hashing);
+            for file in &self.files {
+                if (context.cancelled)() {
+                    return Err(BuildError::Cancelled);
+                }
+                self.member(*file, &mut stream)?;
             }
-            self.member(*file, &mut stream)?;
-        }
-        stream.bytes(&newc::trailer())?;
-        let totals = stream.finish()?;
+            stream.bytes(&newc::trailer())?;
+            Ok(stream.finish()?)
+        };
+        let room = context.compressor;
+        let (_, totals) = room.beside(&shared, self.codec, Wanted::NONE, write)?;
         Ok((hashing.finish(), totals))
     }
 

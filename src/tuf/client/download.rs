@@ -82,6 +82,23 @@ impl Client {
         }))
     }
 
+    /// The repository's own file on this machine, unread, if it has the length that was signed
+    /// and metadata list both hashes: for those who take both of what they read, and compare.
+    pub fn unread(&self, name: &str, target: &TargetFile) -> Option<(File, [u8; 32], [u8; 64])> {
+        let (mut sha256, mut sha512) = ([0; 32], [0; 64]);
+        hex::decode_to_slice(target.hashes.get("sha256")?, &mut sha256).ok()?;
+        hex::decode_to_slice(target.hashes.get("sha512")?, &mut sha512).ok()?;
+        let store = self.targets.as_ref().unwrap_or(&self.store);
+        let paths = target_paths(name, target, self.consistent()).into_iter();
+        let mut files = paths.filter_map(|path| {
+            let path = format!("{}{path}", self.options.target_prefix);
+            store.open_in_place(&path).ok()?
+        });
+        let file = files.next()?;
+        let has_length = file.metadata().ok()?.len() == target.length;
+        has_length.then_some((file, sha256, sha512))
+    }
+
     /// Since when a target's file lies where it is published; known on this machine alone.
     pub fn published_at(&self, name: &str, target: &TargetFile) -> Option<Instant> {
         let store = self.targets.as_ref().unwrap_or(&self.store);
