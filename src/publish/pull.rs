@@ -92,18 +92,15 @@ fn fetch_missing(
     tell: Tell<'_>,
 ) -> Result<Vec<Arrived>, PublishError> {
     let folder = repository.incoming()?;
-    let ours = &repository.trusted().targets().signed.targets;
     let consistent = listing.root().signed.consistent_snapshot;
     let mut files = Vec::new();
     for (name, target) in &listing.targets().signed.targets {
         for path in target_paths(name, target, consistent) {
             let here = repository.layout().repository().join("targets").join(&path);
+            // A length is not enough, and what is listed is not for that here: metadata may have
+            // been taken over without the files.
             let length = std::fs::metadata(&here).map(|m| m.len());
-            // What we listed as well was compared when it came here.
-            let listed = ours.get(name).is_some_and(|o| o.hashes == target.hashes);
-            if length.is_ok_and(|length| length == target.length)
-                && (listed || holds(&here, target))
-            {
+            if length.is_ok_and(|length| length == target.length) && holds(&here, target) {
                 continue;
             }
             tell(&format!("fetching {path}"));

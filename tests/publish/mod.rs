@@ -4,6 +4,7 @@ mod attacker;
 mod basics;
 mod clients;
 mod copies;
+mod cuts;
 mod elsewhere;
 mod hundred;
 mod page;
@@ -30,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         races::trials(),
         refusals::trials(),
         hundred::trials(),
+        cuts::trials(),
     ]
     .into_iter()
     .flatten()
