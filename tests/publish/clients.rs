@@ -1,7 +1,9 @@
-//! Somebody else's clients with a state of their own, and chance.
+//! Somebody else's clients with a state of their own, what they accept, and chance.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::ChildStdin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::program;
 use crate::harness::scratch::Run;
@@ -29,6 +31,11 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % limit.max(1)
+    }
+
+    /// A moment of something that takes this long.
+    pub fn moment(&mut self, whole: Duration) -> Duration {
+        Duration::from_millis(self.below(whole.as_millis() as u64 + 50))
     }
 }
 
@@ -103,4 +110,81 @@ pub fn number(bytes: &[u8]) -> u64 {
     let number: u64 = text.strip_prefix("release ").unwrap().parse().unwrap();
     assert_eq!(bytes, program(&format!("release {number}")), "wrong bytes");
     number
+}
+
+/// Which bytes belong to which version of `targets.json`.
+pub type History = BTreeMap<u64, String>;
+
+/// Version of `targets.json` in the copy `repo`.
+pub fn targets_version(scratch: &Scratch) -> u64 {
+    let text = scratch.text("repo/repository/targets.json");
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    document["signed"]["version"].as_u64().unwrap()
+}
+
+/// The SHA-256 of what is stable in it.
+pub fn stable(scratch: &Scratch) -> String {
+    sha256(&scratch.read(&format!("repo/repository/targets/{TARGET}")))
+}
+
+/// A SHA-256 in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(fleetpack::compress::sha256(bytes))
+}
+
+/// A client that looks until its standard input ends.
+pub struct Follower {
+    name: String,
+    stdin: ChildStdin,
+    output: std::thread::JoinHandle<std::process::Output>,
+}
+
+impl Follower {
+    /// Starts it.
+    pub fn start(client: &Client<'_>, seed: u64) -> Self {
+        let mut child = client.follow(seed).spawn();
+        let stdin = child.stdin.take().unwrap();
+        Self {
+            name: client.name.clone(),
+            stdin,
+            output: std::thread::spawn(move || child.wait_with_output().unwrap()),
+        }
+    }
+
+    /// How often it looked, and in vain; it accepted nothing that is not in `history`.
+    pub fn judge(self, history: &History) -> (usize, usize) {
+        drop(self.stdin);
+        let output = self.output.join().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {words}", self.name);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (mut last, mut failed, mut seen) = (0, 0, 0);
+        for line in text.lines() {
+            let Some((version, hash)) = line.split_once(' ') else {
+                failed += 1;
+                continue;
+            };
+            let version = version.parse().unwrap();
+            assert!(
+                version >= last,
+                "{} went back from {last} to {version}",
+                self.name
+            );
+            assert_eq!(
+                history.get(&version).map(String::as_str),
+                Some(hash),
+                "{}",
+                self.name
+            );
+            seen += usize::from(version > last);
+            last = version;
+        }
+        let all = text.lines().count();
+        eprintln!(
+            "{}: {all} looks, {failed} in vain, {seen} versions seen",
+            self.name
+        );
+        assert!(seen > 2, "{} has followed nothing:\n{words}", self.name);
+        (all, failed)
+    }
 }

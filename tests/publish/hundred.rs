@@ -8,13 +8,11 @@
 //! snapshot, and says "no update" when it meets the same one again; a client left behind like
 //! that would be found at the end. What fails on the way is counted and printed.
 
-use std::collections::BTreeMap;
-use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
-use super::clients::{Client, Random, TARGET};
+use super::clients::{Client, Follower, History, Random, sha256, stable, targets_version};
 use super::{publish, release};
 use crate::harness::objects::Objects;
 use crate::harness::server::Server;
@@ -34,9 +32,6 @@ pub fn trials() -> Vec<Trial> {
         hundred_releases,
     )]
 }
-
-/// Which bytes belong to which version of `targets.json`.
-type History = BTreeMap<u64, String>;
 
 fn hundred_releases() {
     let scratch = Scratch::new();
@@ -170,75 +165,5 @@ fn change(scratch: &Scratch, n: u64) {
             let version = format!("1.{n}.0");
             release(scratch, "repo", "orbit", &version, &format!("release {n}"));
         }
-    }
-}
-
-fn targets_version(scratch: &Scratch) -> u64 {
-    let text = scratch.text("repo/repository/targets.json");
-    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    document["signed"]["version"].as_u64().unwrap()
-}
-
-fn stable(scratch: &Scratch) -> String {
-    sha256(&scratch.read(&format!("repo/repository/targets/{TARGET}")))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(fleetpack::compress::sha256(bytes))
-}
-
-/// A client that looks until its standard input ends.
-struct Follower {
-    name: String,
-    stdin: ChildStdin,
-    output: std::thread::JoinHandle<std::process::Output>,
-}
-
-impl Follower {
-    fn start(client: &Client<'_>, seed: u64) -> Self {
-        let mut child = client.follow(seed).spawn();
-        let stdin = child.stdin.take().unwrap();
-        Self {
-            name: client.name.clone(),
-            stdin,
-            output: std::thread::spawn(move || child.wait_with_output().unwrap()),
-        }
-    }
-
-    // How often it looked, and in vain.
-    fn judge(self, history: &History) -> (usize, usize) {
-        drop(self.stdin);
-        let output = self.output.join().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {words}", self.name);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (mut last, mut failed, mut seen) = (0, 0, 0);
-        for line in text.lines() {
-            let Some((version, hash)) = line.split_once(' ') else {
-                failed += 1;
-                continue;
-            };
-            let version = version.parse().unwrap();
-            assert!(
-                version >= last,
-                "{} went back from {last} to {version}",
-                self.name
-            );
-            assert_eq!(
-                history.get(&version).map(String::as_str),
-                Some(hash),
-                "{}",
-                self.name
-            );
-            seen += usize::from(version > last);
-            last = version;
-        }
-        let all = text.lines().count();
-        eprintln!(
-            "{}: {all} looks, {failed} in vain, {seen} versions seen",
-            self.name
-        );
-        assert!(seen > 5, "{} has followed nothing:\n{words}", self.name);
-        (all, failed)
     }
 }
