@@ -134,10 +134,10 @@ pub fn scale(bench: &Bench) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for teams in [1, 10, 100, 1000] {
         let contender = batch(bench, source, teams, &out)?;
-        let seconds = timed(&contender, &out)?;
+        let (seconds, peak) = timed(&contender, &out)?;
         rows.push(Row {
             what: format!("a warm batch of {teams} debs, one run"),
-            ours: format!("{seconds:.2} s"),
+            ours: format!("{seconds:.2} s, {peak:.0} MiB"),
             theirs: String::new(),
             ratio: format!("{:.3} s each", seconds / teams as f64),
             goal: "",
@@ -147,10 +147,9 @@ pub fn scale(bench: &Bench) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-fn timed(contender: &Contender, out: &Path) -> Result<f64, String> {
-    let [program, arguments @ ..] = &contender.command[..] else {
-        return Err("no command".into());
-    };
+/// Seconds, and MiB at most.
+fn timed(contender: &Contender, out: &Path) -> Result<(f64, f64), String> {
+    let report = contender.folder.join(".peak");
     let _ = std::fs::remove_dir_all(out);
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -161,16 +160,21 @@ fn timed(contender: &Contender, out: &Path) -> Result<f64, String> {
             }
         });
         let started = Instant::now();
-        let done = Command::new(program)
-            .args(arguments)
+        let done = Command::new("/usr/bin/time")
+            .arg("-o")
+            .arg(&report)
+            .args(["-f", "%M"])
+            .args(&contender.command)
             .envs(contender.env.iter().map(|(name, value)| (name, value)))
             .status();
         let seconds = started.elapsed().as_secs_f64();
         ended.store(true, Ordering::Relaxed);
-        match done.map_err(|e| e.to_string())?.success() {
-            true => Ok(seconds),
-            false => Err("the batch failed".into()),
+        if !done.map_err(|e| e.to_string())?.success() {
+            return Err("the batch failed".into());
         }
+        let text = std::fs::read_to_string(&report).map_err(|e| e.to_string())?;
+        let peak: f64 = text.trim().parse().map_err(|_| text.clone())?;
+        Ok((seconds, peak / 1024.0))
     })
 }
 

@@ -96,6 +96,7 @@ pub fn against_copying(bench: &Bench) -> Result<Vec<Row>, String> {
             ratio: format!("{:.2} of {allowed:.3} s", warm.seconds / allowed),
             goal,
         });
+        let _ = std::fs::remove_dir_all(out);
     }
     Ok(rows)
 }
