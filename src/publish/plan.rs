@@ -123,7 +123,7 @@ impl Plan {
                 there.hashes == file.hashes && there.length == file.length
             })
         };
-        // Nothing says what lies there, and it may not be here: it is read.
+        // Where nothing says what lies there, it is sent again, or read when it is not here.
         let unproven = matches!(remote.standing, Standing::Discounted) && theirs.is_empty();
         let mut proven: BTreeMap<String, String> = BTreeMap::new();
         let mut contents: BTreeMap<String, Content> = BTreeMap::new();
@@ -132,7 +132,12 @@ impl Plan {
                 continue;
             }
             let own = repository.layout().repository().join(path);
-            if unproven && !own.is_file() && lies(path, file) && has(place, path, file)? {
+            // An earlier try that was broken off may have sent it.
+            let unread = match unproven {
+                true => !own.is_file(),
+                false => !theirs.contains_key(path),
+            };
+            if unread && lies(path, file) && has(place, path, file)? {
                 proven.insert(content_key(file), path.clone());
                 continue;
             }

@@ -96,6 +96,18 @@ impl StandIn {
         self.inner.objects.lock().unwrap().keys().cloned().collect()
     }
 
+    /// An object.
+    pub fn object(&self, key: &str) -> Option<Vec<u8>> {
+        let objects = self.inner.objects.lock().unwrap();
+        objects.get(key).map(|(bytes, _)| bytes.clone())
+    }
+
+    /// Loses all objects whose keys hold `part`.
+    pub fn forget(&self, part: &str) {
+        let mut objects = self.inner.objects.lock().unwrap();
+        objects.retain(|key, _| !key.contains(part));
+    }
+
     /// Credentials, which it does not look at, as variables.
     pub fn variables(&self) -> [(&'static str, &'static str); 2] {
         [

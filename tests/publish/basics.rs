@@ -351,6 +351,12 @@ fn public_url() {
         .fails(1)
         .says("warning: 2.root.json does not exist and answers 403, not 404: agents stop")
         .says("error: 1 problems at the public address");
+    // One that says that it compressed, to whoever asks.
+    let claiming = format!("location / {{ root {root}; add_header Content-Encoding gzip; }}");
+    let claiming = Server::nginx_with(&scratch, &claiming);
+    publish(&claiming.url)
+        .fails(1)
+        .says("comes with Content-Encoding: gzip");
 }
 
 // A cache that keeps everything for some seconds, whatever it is told.

@@ -180,17 +180,41 @@ fn every_command() {
         .env("FLEET_TIMESTAMP_PASSPHRASE", "another")
         .env("FLEET_TIMESTAMP_NEW_PASSPHRASE", "timestamp-pass-4")
         .ok();
+    let promote = ["promote", "--from", "stable", "--to", "edge"];
+    run(&[&promote[..], &["--component", "orbit"]].concat()).ok();
     pruned(&scratch, &service);
     mirrored(&scratch, &service);
     // One command reads the targets, for it writes them under the names of their hashes.
     run(&["consistent-snapshot", "on"]).ok();
     follow(None, "one");
-    run(&["verify"]).ok().prints("3 targets verified");
+    run(&["verify"]).ok().prints("4 targets verified");
+    // Names that hold a hash may be kept for ever, those of metadata may not.
+    scratch.write("two", program("two!"));
+    run(&add("two", "1.1.0")).ok();
+    follow(None, "two!");
+    for tail in ["one", "two!"] {
+        let hash = hex::encode(fleetpack::compress::sha256(&program(tail)));
+        let channel = if tail == "one" { "edge" } else { "stable" };
+        let name = format!("targets/orbit/linux/{channel}/{hash}.orbit");
+        told(
+            &scratch,
+            &format!("{url}/{name}"),
+            "public, max-age=31536000, immutable",
+        );
+    }
+    told(&scratch, &format!("{url}/2.targets.json"), "no-cache");
     let left = scratch.state("keys");
     assert!(
         !left.names().any(|name| name.ends_with("orbit")),
         "{left:?}"
     );
+}
+
+fn told(scratch: &Scratch, url: &str, cache_control: &str) {
+    let head = scratch.tool("curl", ["-fsSI", url]).ok();
+    let head = head.text().to_lowercase();
+    let expected = format!("cache-control: {cache_control}\r\n");
+    assert!(head.contains(&expected), "{url}: {head}");
 }
 
 // What is dropped waits, however old its file is.

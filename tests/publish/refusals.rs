@@ -4,8 +4,8 @@
 //! Accounts, clocks and regions that a service would refuse are not at hand on loopback, so a
 //! stand-in answers with the status and code that the service's documentation gives.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::Trial;
 
@@ -21,6 +21,9 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("publish/refusals/answers", answers),
         trial("publish/refusals/midway", midway),
+        trial("publish/refusals/resumed", resumed),
+        trial("publish/refusals/source_gone", source_gone),
+        trial("publish/refusals/stale_copy", stale_copy),
         trial("publish/refusals/reading", reading),
         trial("publish/refusals/no_credentials", no_credentials),
         trial_needing("publish/refusals/profiles", &["versitygw"], profiles),
@@ -180,6 +183,118 @@ fn midway() {
         !left.iter().any(|key| key.contains(".fleetpack/")),
         "{left:?}"
     );
+}
+
+// What was sent is not sent again.
+fn resumed() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    release(&scratch, "repo", "osqueryd", "5.9.1", "osquery");
+    let broken = Arc::new(AtomicBool::new(true));
+    let now = broken.clone();
+    let service = StandIn::new(true, move |request| {
+        let second = request.method == "PUT" && request.key.ends_with("osqueryd");
+        (second && now.load(Ordering::SeqCst)).then_some((400, "ExpiredToken"))
+    });
+    let publish = || {
+        to(
+            &scratch,
+            &service,
+            &["publish", "s3://bucket/r", "--path", "repo"],
+        )
+    };
+    publish().fails(1);
+    let sent = service.keys();
+    assert!(sent.iter().any(|key| key.ends_with("/orbit")), "{sent:?}");
+    broken.store(false, Ordering::SeqCst);
+    let bytes = super::program("osquery").len();
+    publish().ok().says(&format!(" files, {bytes} bytes sent"));
+}
+
+// A publication that was broken off, and whose contents somebody took away, is no dead end.
+fn source_gone() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    let broken = Arc::new(AtomicBool::new(false));
+    let now = broken.clone();
+    let service = StandIn::new(true, move |request| {
+        let metadata = request.method == "PUT" && request.key.ends_with("/targets.json");
+        (metadata && now.load(Ordering::SeqCst)).then_some((400, "ExpiredToken"))
+    });
+    let publish = || {
+        to(
+            &scratch,
+            &service,
+            &["publish", "s3://bucket/r", "--path", "repo"],
+        )
+    };
+    publish().ok();
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    broken.store(true, Ordering::SeqCst);
+    publish().fails(1);
+    let kept = service.keys();
+    assert!(
+        kept.iter().any(|key| key.ends_with("commit.json")),
+        "{kept:?}"
+    );
+    service.forget("/1.1.0/");
+    service.forget(".fleetpack/blobs/");
+    broken.store(false, Ordering::SeqCst);
+    publish().ok();
+    let stable = service.object("r/targets/orbit/linux/stable/orbit");
+    assert_eq!(stable, Some(super::program("two!")));
+}
+
+// A publisher that was stopped in the middle of a copy, until its lock ran out and another one
+// had published other bytes under the same name, puts these back: even where it then has to ask
+// a person.
+fn stale_copy() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    let (armed, url) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
+    let (here, there, now) = (scratch.clone(), url.clone(), armed.clone());
+    let service = StandIn::new(true, move |request| {
+        let copies = request.header("x-amz-copy-source").is_some();
+        let stable = request.key == "r/targets/orbit/linux/stable/orbit";
+        if copies && stable && now.swap(false, Ordering::SeqCst) {
+            let endpoint: &String = there.get().unwrap();
+            let args = ["updates", "publish", "s3://bucket/r", "--path", "second"];
+            here.fleetpack(args)
+                .args(["--endpoint", endpoint, "--prefer", "local"])
+                .envs(PASSPHRASES)
+                .envs([("AWS_ACCESS_KEY_ID", "b"), ("AWS_SECRET_ACCESS_KEY", "b")])
+                .ok()
+                .says("finishing what another publisher began");
+        }
+        None
+    });
+    url.set(service.url.clone()).unwrap();
+    let publish = || {
+        let args = [
+            "publish",
+            "s3://bucket/r",
+            "--path",
+            "repo",
+            "--lock-time",
+            "1s",
+        ];
+        to(&scratch, &service, &args)
+    };
+    publish().ok();
+    scratch.copy(&scratch.join("repo"), "second");
+    release(&scratch, "repo", "orbit", "1.1.0", "here!");
+    release(&scratch, "second", "orbit", "1.2.0", "there");
+    armed.store(true, Ordering::SeqCst);
+    let ran = publish().fails(1);
+    ran.says("somebody else published in between")
+        .says("put back targets/orbit/linux/stable/orbit, which was written over in a race")
+        .says("both changed orbit/linux/stable/orbit");
+    let stable = || service.object("r/targets/orbit/linux/stable/orbit");
+    assert_eq!(stable(), Some(super::program("there")));
+    publish().args(["--prefer", "remote"]).ok();
+    assert_eq!(stable(), Some(super::program("there")));
+    let other = service.object("r/targets/orbit/linux/1.1.0/orbit");
+    assert_eq!(other, Some(super::program("here!")));
 }
 
 // Reading needs no right to write.

@@ -25,11 +25,11 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Delete targets that no metadata name any more and that are older than --grace
+    /// Delete what no metadata name any more, --grace after it was dropped
     #[arg(long)]
     delete: bool,
 
-    /// How old a target must be to be deleted; agents may still be downloading it
+    /// How long files stay that no metadata name any more; agents may still be downloading them
     #[arg(long, value_name = "TIME", default_value = "24h", requires = "delete", value_parser = time)]
     grace: Duration,
 
