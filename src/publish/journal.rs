@@ -85,7 +85,16 @@ impl<'a> Lease<'a> {
                 match lease.write(Condition::since(there.as_ref().map(|(_, v)| v))) {
                     Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
                     Err(error) => return Err(error),
-                    Ok(()) => return lease.proved(),
+                    Ok(()) => {}
+                }
+                match lease.prove() {
+                    Ok(()) => return Ok(lease),
+                    // Stopped until somebody else took it.
+                    Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
+                    Err(error) => {
+                        lease.release();
+                        return Err(error);
+                    }
                 }
             }
             if !told {
@@ -115,25 +124,34 @@ impl<'a> Lease<'a> {
     }
 
     // A service that ignores conditions shows here, before anything is written that counts.
-    fn proved(mut self) -> Result<Self, PublishError> {
-        let stale = self.version.clone();
-        self.write(Condition::Unchanged(stale.clone()))?;
-        for condition in [Condition::Unchanged(stale), Condition::Absent] {
-            match self.write(condition) {
-                Err(PublishError::Object(ObjectError::Lost { .. })) => {}
-                Ok(()) => {
+    fn prove(&mut self) -> Result<(), PublishError> {
+        loop {
+            let stale = self.version.clone();
+            self.write(Condition::Unchanged(stale.clone()))?;
+            let until = self.until;
+            let refused = self
+                .is_refused(Condition::Unchanged(stale))
+                .and_then(|refused| Ok(refused && self.is_refused(Condition::Absent)?));
+            match refused? {
+                true => return Ok(()),
+                // Stopped for so long that somebody else had the lock and gave it back: it was
+                // free, and says nothing. It is ours now.
+                false if now() >= until => {}
+                false => {
                     let place = self.place.describe();
-                    self.release();
                     let source = None;
                     return Err(ObjectError::NoConditions { place, source }.into());
                 }
-                Err(error) => {
-                    self.release();
-                    return Err(error);
-                }
             }
         }
-        Ok(self)
+    }
+
+    fn is_refused(&mut self, condition: Condition) -> Result<bool, PublishError> {
+        match self.write(condition) {
+            Ok(()) => Ok(false),
+            Err(PublishError::Object(ObjectError::Lost { .. })) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Prolongs it when half of it is over. Somebody else's lock is a lost race.

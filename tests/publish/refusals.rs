@@ -192,9 +192,20 @@ fn resumed() {
     release(&scratch, "repo", "osqueryd", "5.9.1", "osquery");
     let broken = Arc::new(AtomicBool::new(true));
     let now = broken.clone();
+    let sent = AtomicBool::new(false);
     let service = StandIn::new(true, move |request| {
-        let second = request.method == "PUT" && request.key.ends_with("osqueryd");
-        (second && now.load(Ordering::SeqCst)).then_some((400, "ExpiredToken"))
+        let puts = |end: &str| request.method == "PUT" && request.key.ends_with(end);
+        if puts("/orbit") {
+            sent.store(true, Ordering::SeqCst);
+        }
+        if !puts("/osqueryd") || !now.load(Ordering::SeqCst) {
+            return None;
+        }
+        // The other one is on its way in a thread of its own.
+        while !sent.load(Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Some((400, "ExpiredToken"))
     });
     let publish = || {
         to(
