@@ -27,16 +27,31 @@ struct Guide {
 }
 
 /// One line each, in alphabetical order.
-const GUIDES: [Guide; 7] = [
+const GUIDES: [Guide; 10] = [
     Guide {
         name: "batch",
         needs: &["bash", "jq", "sha256sum"],
         prepare: teams,
     },
     Guide {
+        name: "ci",
+        needs: &["bash", "sha256sum"],
+        prepare: repository,
+    },
+    Guide {
         name: "hsm",
         needs: &["bash", "pkcs11", "softhsm2-util", "pkcs11-tool"],
         prepare: programs,
+    },
+    Guide {
+        name: "mdm",
+        needs: &["bash"],
+        prepare: repository,
+    },
+    Guide {
+        name: "migrate-from-fleetctl",
+        needs: &["bash"],
+        prepare: fleetctls,
     },
     Guide {
         name: "mirror",
@@ -175,4 +190,25 @@ fn teams(scratch: &Scratch) {
     scratch.copy(&scratch.join("q/updates/repository/root.json"), "root.json");
     scratch.write("secrets/sales", "made-up-secret\n");
     scratch.write_program(".bin/pass", "#!/bin/sh\necho made-up-secret\n");
+}
+
+/// A repository in `updates`, its root, and an enroll secret.
+fn repository(scratch: &Scratch) {
+    scratch.fleetpack(["quickstart", "--dir", "q"]).ok();
+    scratch.copy(&scratch.join("q/updates"), "updates");
+    scratch.copy(&scratch.join("updates/repository/root.json"), "root.json");
+    scratch.write("secret.txt", "made-up-for-this-test\n");
+}
+
+/// What `fleetctl updates` left behind, with the passphrases of its README.
+fn fleetctls(scratch: &Scratch) {
+    programs(scratch);
+    let fixture = crate::harness::fixtures().join("go-tuf/fleetctl-style");
+    scratch.copy(&fixture, "updates");
+    scratch.copy(&fixture.join("repository/1.root.json"), "roots.json");
+    scratch.write(
+        "passphrases.env",
+        "FLEET_ROOT_PASSPHRASE=root-pass-1\nFLEET_TARGETS_PASSPHRASE=targets-pass-2\n\
+         FLEET_SNAPSHOT_PASSPHRASE=snapshot-pass-3\nFLEET_TIMESTAMP_PASSPHRASE=timestamp-pass-4\n",
+    );
 }

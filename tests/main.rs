@@ -55,6 +55,7 @@ mod rpm;
 mod rpm_signing;
 mod serve;
 mod shell;
+mod shipping;
 mod status;
 mod tokens;
 mod tuf_peers;
@@ -107,6 +108,7 @@ fn main() -> std::process::ExitCode {
         status::trials(),
         serve::trials(),
         shell::trials(),
+        shipping::trials(),
         tokens::trials(),
         tuf_peers::trials(),
         updates::trials(),

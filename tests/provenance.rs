@@ -3,14 +3,124 @@
 use libtest_mimic::Trial;
 
 use crate::harness::agent::{orbit, osqueryd, publish};
-use crate::harness::{Scratch, trial_needing};
+use crate::harness::schema::conforms;
+use crate::harness::scratch::Run;
+use crate::harness::{Scratch, trial, trial_needing};
 
 pub fn trials() -> Vec<Trial> {
-    vec![trial_needing(
-        "provenance: checksums, bill of materials, statement",
-        &["python-tuf", "sha256sum"],
-        files_beside,
-    )]
+    vec![
+        trial_needing(
+            "provenance: checksums, bill of materials, statement",
+            &["python-tuf", "sha256sum"],
+            files_beside,
+        ),
+        trial("rebuild: every type, byte for byte", rebuilt),
+        trial(
+            "rebuild: other flags, other programs, other files",
+            not_the_same,
+        ),
+        trial_needing(
+            "rebuild: a signature is left out",
+            &["gpg", "openssl"],
+            signed,
+        ),
+    ]
+}
+
+const FLAGS: &str = "package --update-url q/updates/repository --no-state \
+    --agent-update-url https://updates.example.com --update-roots @q/updates/repository/root.json \
+    --fleet-url https://fleet.example.com --enroll-secret made-up-for-this-test --fleet-desktop";
+
+fn words(scratch: &Scratch, text: &str) -> Run {
+    scratch.fleetpack(text.split_whitespace())
+}
+
+fn quickstart() -> Scratch {
+    let scratch = Scratch::new();
+    words(&scratch, "quickstart --dir q --quiet").ok();
+    std::fs::create_dir(scratch.join("out")).unwrap();
+    scratch
+}
+
+fn make(scratch: &Scratch, more: &str) -> Vec<String> {
+    let run = words(scratch, &format!("{FLAGS} --outdir out {more} --quiet"));
+    let made = run.env("SOURCE_DATE_EPOCH", "1714564800").ok();
+    made.text().lines().map(str::to_owned).collect()
+}
+
+/// What the same flags, without the time and at another time, make of `file`.
+fn check(scratch: &Scratch, file: &str, more: &str, code: i32) -> serde_json::Value {
+    let text = format!("{FLAGS} {more} --rebuild-check {file} --json");
+    let ran = words(scratch, &text).fails(code);
+    ran.never_says("made-up-for-this-test");
+    conforms("package-rebuild-check.json", ran.text())
+}
+
+/// Also after the repository has gone on: what counts is what it was.
+fn rebuilt() {
+    let scratch = quickstart();
+    let mut files = make(&scratch, "--type all");
+    files.extend(make(&scratch, "--type deb,msi --arch arm64"));
+    assert_eq!(files.len(), 7);
+    let change = "set -a; . q/passphrases.env; \"$0\" updates timestamp --path q/updates && \
+        \"$0\" updates promote --path q/updates --component orbit --from stable --to edge";
+    scratch
+        .tool("sh", ["-c", change, env!("CARGO_BIN_EXE_fleetpack")])
+        .ok();
+    for file in files {
+        let verdict = check(&scratch, &file, "--type all", 0);
+        assert_eq!(verdict["same_bytes"], true, "{file}: {verdict:#}");
+        assert_eq!(verdict["source_date_epoch"], 1_714_564_800, "{file}");
+        let plain = words(&scratch, &format!("{FLAGS} --rebuild-check {file}")).ok();
+        plain.prints("the same, byte for byte");
+    }
+}
+
+fn not_the_same() {
+    let scratch = quickstart();
+    let files = make(&scratch, "--type all");
+    for file in &files {
+        let verdict = check(&scratch, file, "--debug", 1);
+        assert_eq!(verdict["same_body"], false, "{file}");
+        let differences = verdict["differences"].to_string();
+        assert!(differences.contains("DEBUG"), "{file}: {differences}");
+    }
+    let deb = &files[0];
+    let other = words(
+        &scratch,
+        &format!("{FLAGS} --type rpm --rebuild-check {deb}"),
+    )
+    .fails(2);
+    other.says("--type names others").says("hint: --type deb");
+    // Another program in the place of the one that the installer's metadata list.
+    let program = "q/updates/repository/targets/orbit/linux/stable/orbit";
+    scratch.write(program, "#!/bin/sh\nexit 1\n");
+    let gone = words(&scratch, &format!("{FLAGS} --rebuild-check {deb}")).fails(1);
+    gone.says("orbit/linux/stable/orbit");
+    scratch.write("no.deb", "text");
+    let none = words(&scratch, &format!("{FLAGS} --rebuild-check no.deb")).fails(1);
+    none.says("no.deb is no deb, rpm, pkg.tar.zst, pkg or msi");
+}
+
+fn signed() {
+    let scratch = quickstart();
+    let prepare = "mkdir -m 700 gnupg; export GNUPGHOME=$PWD/gnupg
+        gpg --batch --passphrase '' --quick-gen-key maker@example.com rsa2048 sign never
+        gpg --batch --export-secret-keys --armor > key.asc
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=Maker \
+            -days 3650 -addext extendedKeyUsage=codeSigning -addext keyUsage=digitalSignature";
+    scratch.tool("sh", ["-ec", prepare]).ok();
+    let files = make(
+        &scratch,
+        "--type rpm,msi --rpm-signing-key key.asc --msi-signing-cert cert.pem --msi-signing-key key.pem",
+    );
+    for (file, part) in files.iter().zip(["signature header", "DigitalSignature"]) {
+        let verdict = check(&scratch, file, "", 0);
+        assert_eq!(verdict["same_bytes"], false, "{file}");
+        assert_eq!(verdict["same_body"], true, "{file}: {verdict:#}");
+        let left_out = verdict["not_compared"].to_string();
+        assert!(left_out.contains(part), "{file}: {left_out}");
+    }
 }
 
 fn files_beside() {

@@ -171,6 +171,9 @@ pub enum CliError {
     /// A Windows package could not be wrapped.
     #[error(transparent)]
     Intune(#[from] IntuneError),
+    /// An installer that other flags, programs or another fleetpack made.
+    #[error("{} is not what these flags make", .0.display())]
+    Unlike(PathBuf),
     /// The cache that was named cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -219,7 +222,7 @@ impl Hint for CliError {
             }),
             Self::Cache(error) => error.hint(),
             Self::Place(_) => Some("--outdir DIR names a folder that can be written".to_owned()),
-            Self::Faults { .. } => None,
+            Self::Faults { .. } | Self::Unlike(_) => None,
             Self::Release(error) => error.hint(),
             Self::Inspect(error) => error.hint(),
             Self::Ceremony(error) => error.hint(),

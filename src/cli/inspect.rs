@@ -247,7 +247,7 @@ fn file_text(file: &Installed) -> String {
     )
 }
 
-fn changes_text(changes: &[Change]) -> String {
+pub(super) fn changes_text(changes: &[Change]) -> String {
     let mut lines = Lines::default();
     if changes.is_empty() {
         lines.add(0, "no difference");

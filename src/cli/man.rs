@@ -1,6 +1,7 @@
 //! `fleetpack man FOLDER`: manual pages, one per command, made of the argument definitions.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -31,11 +32,14 @@ struct Report {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, mut program: clap::Command, printer: &Printer) -> Result<(), CliError> {
-    program.build();
+pub fn run(args: &Args, program: clap::Command, printer: &Printer) -> Result<(), CliError> {
     create_folders(&args.folder, 0o755)?;
     let mut written = Vec::new();
-    pages(&program, &args.folder, &mut written)?;
+    for (name, text) in pages(program)? {
+        let path = args.folder.join(name);
+        write_atomic(&path, &text, 0o644)?;
+        written.push(path.display().to_string());
+    }
     let count = written.len();
     printer.note(format!("{count} pages in {}", args.folder.display()));
     match args.json {
@@ -44,21 +48,22 @@ pub fn run(args: &Args, mut program: clap::Command, printer: &Printer) -> Result
     }
 }
 
-/// Writes the page of a command and of those below it.
-fn pages(
-    command: &clap::Command,
-    folder: &Path,
-    written: &mut Vec<String>,
-) -> Result<(), CliError> {
+/// The pages of a program and its commands: file names and texts. Without a date: the same
+/// program has the same pages.
+pub fn pages(mut program: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
+    program.build();
+    let mut found = Vec::new();
+    collect(&program, &mut found)?;
+    Ok(found)
+}
+
+fn collect(command: &clap::Command, found: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or(command.get_name());
-    let page = folder.join(format!("{name}.1"));
     let mut text = Vec::new();
-    // Without a date: the same program writes the same pages.
     clap_mangen::Man::new(command.clone())
         .title(name)
         .render(&mut text)?;
-    write_atomic(&page, &text, 0o644)?;
-    written.push(page.display().to_string());
+    found.push((format!("{name}.1"), text));
     let mut below = command.get_subcommands().filter(|c| !c.is_hide_set());
-    below.try_for_each(|command| pages(command, folder, written))
+    below.try_for_each(|command| collect(command, found))
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::variables;
-use crate::agent::component;
+use crate::agent::{component, fetched};
 use crate::package::Format;
 use crate::package::read::{Found, Kind, Package};
 use crate::tuf::hashes::{Digests, Hashes};
@@ -46,6 +46,9 @@ pub struct Agent {
     /// The trust anchor as it lies there.
     #[serde(skip)]
     pub anchor: Option<Vec<u8>>,
+    /// The packaged metadata as they lie there, when all four do.
+    #[serde(skip)]
+    pub documents: Option<fetched::Documents>,
 }
 
 /// The enroll secret.
@@ -237,6 +240,7 @@ impl Gathered {
             },
             components: self.components(documents.as_ref().and_then(|d| d.targets.as_ref())),
             anchor: documents.as_ref().map(|documents| documents.anchor.clone()),
+            documents: documents.as_ref().and_then(|d| d.whole.clone()),
             trust: documents.map(|documents| documents.trust),
             variables,
         })
@@ -345,6 +349,7 @@ fn small(found: &Found, contents: &mut dyn Read) -> io::Result<Option<Zeroizing<
 
 struct Documents {
     anchor: Vec<u8>,
+    whole: Option<fetched::Documents>,
     trust: Trust,
     targets: Option<Targets>,
 }
@@ -369,9 +374,19 @@ fn parse(text: &str) -> Option<Documents> {
     let timestamp = document::<Timestamp>(&documents, "timestamp.json");
     let snapshot = document::<Snapshot>(&documents, "snapshot.json");
     let (targets, listing) = document::<Targets>(&documents, "targets.json").unzip();
-    let anchor = documents.get("root.json")?.get().as_bytes().to_vec();
+    let bytes = |name: &str| Some(documents.get(name)?.get().as_bytes().to_vec());
+    let anchor = bytes("root.json")?;
+    let whole = || {
+        Some(fetched::Documents {
+            root: bytes("root.json")?,
+            timestamp: bytes("timestamp.json")?,
+            snapshot: bytes("snapshot.json")?,
+            targets: bytes("targets.json")?,
+        })
+    };
     Some(Documents {
         anchor,
+        whole: whole(),
         trust: Trust {
             root,
             timestamp: timestamp.map(|(_, facts)| facts),

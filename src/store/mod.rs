@@ -7,10 +7,12 @@
 mod disk;
 pub mod http;
 pub mod object;
+mod overlay;
 pub mod tls;
 
 pub use disk::Disk;
 pub use http::{Http, HttpOptions, client};
+pub use overlay::Overlay;
 
 use std::fs::File;
 use std::io::Read;

@@ -111,7 +111,7 @@ pub struct Args {
     pub(super) batch: BatchArgs,
 
     /// Package type: deb, rpm, pkg.tar.zst, pkg, msi; several with commas, or `all`
-    #[arg(long = "type", required_unless_present = "manifest", value_delimiter = ',', value_parser = types, value_name = "TYPE")]
+    #[arg(long = "type", required_unless_present_any = ["manifest", "rebuild_check"], value_delimiter = ',', value_parser = types, value_name = "TYPE")]
     pub types: Vec<Types>,
 
     /// Processor of the hosts; amd64 when not given. Not for pkg, which holds both
@@ -478,6 +478,10 @@ pub struct OutputArgs {
     /// Compression of the payload where the format has a choice: gzip, zstd, xz or none
     #[arg(long, value_parser = compression, value_name = "WORD")]
     pub compression: Option<Compression>,
+
+    /// Build FILE again from the same flags and the metadata inside it, and compare; makes nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
+    pub rebuild_check: Option<PathBuf>,
 
     /// Reverse-domain identifier of the product (pkg)
     #[arg(long, value_name = "ID")]

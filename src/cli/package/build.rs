@@ -11,6 +11,7 @@ use super::applicable::{Applied, applied};
 use super::intune;
 use super::naming::{self, Installer};
 use super::options::{Options, Place};
+use super::rebuild;
 use super::signing::Signing;
 use crate::agent::component::Platform;
 use crate::agent::fetch::Fetcher;
@@ -25,6 +26,7 @@ use crate::steps;
 use crate::store;
 use crate::tuf::client::{self, Client};
 use crate::tuf::state::State;
+use crate::tuf::trusted::Expiry;
 
 /// An installer that was made.
 #[derive(Clone, Debug)]
@@ -127,12 +129,19 @@ fn fetch_all(
         "Verifying the update repository {}",
         store.describe()
     ));
+    let store = match &options.documents {
+        Some(documents) => rebuild::as_of(store, documents),
+        None => store,
+    };
     let state = options.state.as_deref();
     let state = state.map(|base| State::for_repository(base, &options.anchor, &options.source));
     let anchor = options.anchor.clone();
     let mut client = Client::new(store, anchor, state, client::Options::default());
     let phase = steps::phase("verifying");
-    client.refresh(surroundings.now)?;
+    client.refresh_with(match options.documents {
+        Some(_) => Expiry::Ignored,
+        None => Expiry::At(surroundings.now),
+    })?;
     drop(phase);
     let _phase = steps::phase("fetching");
     let platforms = options.installers.iter();

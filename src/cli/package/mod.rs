@@ -11,6 +11,7 @@ mod macos;
 mod naming;
 mod options;
 mod provenance;
+mod rebuild;
 mod scripts;
 mod signing;
 mod summary;
@@ -30,6 +31,9 @@ use super::{CliError, Printer, Surroundings};
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let json = args.output.json;
     let printer = &printer.keeping_stdout(json);
+    if let Some(file) = args.output.rebuild_check.clone() {
+        return rebuild::run(args, &file, surroundings, printer);
+    }
     if let Some(manifest) = args.batch.manifest.clone() {
         return batch::run(&args, &manifest, surroundings, printer);
     }

@@ -15,6 +15,7 @@ use super::naming::Naming;
 use super::scripts::Scripts;
 use super::signing::Signing;
 use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret};
+use crate::agent::fetched::Documents;
 use crate::cache::Cache;
 use crate::cli::{CliError, Printer, Surroundings};
 use crate::fs;
@@ -61,6 +62,8 @@ pub struct Options {
     pub warnings: Vec<String>,
     /// What is done with a macOS package.
     pub finish: Finish,
+    /// The repository is read as it was when these were its newest metadata, expired or not.
+    pub documents: Option<Documents>,
     /// What is kept from one run to the next.
     pub cache: Option<Arc<Cache>>,
 }
@@ -94,6 +97,7 @@ impl Options {
             state: None,
             warnings: Vec::new(),
             finish: Finish::default(),
+            documents: None,
             cache: None,
         }
     }
@@ -155,6 +159,7 @@ impl Options {
             state,
             warnings,
             finish,
+            documents: None,
             cache,
         })
     }

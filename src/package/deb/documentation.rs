@@ -22,6 +22,8 @@ struct Words<'a> {
     license: &'a str,
     date: String,
     year: String,
+    /// Programs that were taken from an update repository.
+    agent: bool,
 }
 
 /// The two files in `/usr/share/doc/<name>`.
@@ -38,6 +40,7 @@ pub(super) fn entries(
         license: &identity.license,
         date: date(context.epoch, "%a, %d %b %Y %H:%M:%S +0000")?,
         year: date(context.epoch, "%Y")?,
+        agent: identity.name == "fleet-osquery",
     };
     let folder = format!("/usr/share/doc/{}", identity.name);
     let changelog = match identity.version.contains('-') {

@@ -10,6 +10,7 @@
 //! a room of its own; containers that formats share (tar, cpio, cabinets) have theirs.
 
 mod arch;
+mod body;
 mod bom;
 mod cabinet;
 mod collect;
@@ -27,6 +28,7 @@ mod tables;
 mod tar;
 mod xar;
 
+pub use body::{Body, body};
 pub use matches::{Difference, matches};
 pub use sniff::sniff;
 

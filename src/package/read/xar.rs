@@ -32,6 +32,8 @@ pub(super) struct Archive<'f> {
     pub(super) members: Vec<Member<'f>>,
     /// What kind of signature it carries.
     pub(super) signature: Option<String>,
+    /// When it was made, as it says.
+    pub(super) created: Option<String>,
 }
 
 /// A file in it.
@@ -41,6 +43,13 @@ pub(super) struct Member<'f> {
     stored: Section<'f>,
     size: u64,
     zlib: bool,
+}
+
+impl<'f> Member<'f> {
+    /// Its bytes as they lie in the heap.
+    pub(super) fn stored(&self) -> Section<'f> {
+        self.stored
+    }
 }
 
 /// Reads header and table of contents.
@@ -93,8 +102,14 @@ pub(super) fn open<'f>(
         (_, true) => Some("RSA of the table of contents".to_owned()),
         _ => None,
     };
+    let created = child(root, "creation-time").and_then(|made| made.text());
+    let created = created.map(|made| made.trim().to_owned());
     let members = members(root, heap, budget)?;
-    Ok(Archive { members, signature })
+    Ok(Archive {
+        members,
+        signature,
+        created,
+    })
 }
 
 /// Parses XML without document types, bounded.

@@ -40,7 +40,8 @@ pub const OF_THE_RUN: [&str; 15] = [
 ];
 
 /// Flags that are for single runs.
-const NOT_IN_A_MANIFEST: [&str; 5] = [
+const NOT_IN_A_MANIFEST: [&str; 6] = [
+    "rebuild_check",
     "outfile",
     "disable_open_folder",
     "native_tooling",

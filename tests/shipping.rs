@@ -1,0 +1,174 @@
+//! How fleetpack itself is shipped: its own packages by its own builders, the formula, and what
+//! the release workflow calls.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use crate::harness::{Scratch, trial_needing};
+
+/// All trials.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial_needing("shipping/own_deb", &["dpkg-deb", "lintian", "man"], own_deb),
+        trial_needing("shipping/own_rpm", &["rpm"], own_rpm),
+        trial_needing("shipping/formula", &["sh"], formula),
+        trial_needing(
+            "shipping/static_is_proven_or_refused",
+            &["sh", "readelf"],
+            proof,
+        ),
+    ]
+}
+
+fn project(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// `cargo test` builds it beside the tests; `cargo test --test all` does not.
+fn example() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let example = tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/own_package");
+    if !example.exists() {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--example", "own_package"])
+            .status();
+        assert!(
+            built.unwrap().success(),
+            "cargo build --example own_package"
+        );
+    }
+    example
+}
+
+/// Packages of a stand-in program, twice: the same bytes.
+fn packages() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write_program("program", "#!/bin/sh\necho fleetpack stand-in\n");
+    for folder in ["dist", "again"] {
+        std::fs::create_dir(scratch.join(folder)).unwrap();
+        let run = scratch.program(&example(), ["program", folder]);
+        let ran = run.env("SOURCE_DATE_EPOCH", "1714564800").ok();
+        assert_eq!(ran.text().lines().count(), 3);
+    }
+    scratch.state("dist").unchanged(&scratch.state("again"));
+    scratch
+}
+
+fn deb() -> String {
+    format!("dist/fleetpack_{}_amd64.deb", env!("CARGO_PKG_VERSION"))
+}
+
+fn own_deb() {
+    let scratch = packages();
+    scratch.tool("dpkg-deb", ["-x", &deb(), "root"]).ok();
+    let program = scratch.join("root/usr/bin/fleetpack");
+    scratch
+        .program(&program, ["--version"])
+        .ok()
+        .prints("stand-in");
+    for name in [
+        "bash-completion/completions/fleetpack",
+        "zsh/site-functions/_fleetpack",
+        "fish/vendor_completions.d/fleetpack.fish",
+        "man/man1/fleetpack-package.1.gz",
+        "doc/fleetpack/copyright",
+        "doc/fleetpack/LICENSE-MIT",
+    ] {
+        assert!(
+            scratch.join(format!("root/usr/share/{name}")).is_file(),
+            "{name}"
+        );
+    }
+    let page = "root/usr/share/man/man1/fleetpack-updates-timestamp.1.gz";
+    let shown = scratch
+        .tool("man", ["--local-file", page])
+        .env("MANWIDTH", "80")
+        .ok();
+    shown.prints("SYNOPSIS");
+    let copyright = scratch.text("root/usr/share/doc/fleetpack/copyright");
+    assert!(!copyright.contains("/opt/orbit"), "{copyright}");
+    // The user of the service that the package brings is made by it.
+    let unit = scratch.text("root/usr/lib/systemd/system/fleetpack-timestamp.service");
+    let users = scratch.text("root/usr/lib/sysusers.d/fleetpack.conf");
+    assert!(unit.contains("User=fleetpack\n") && users.contains("\nu fleetpack "));
+    scratch.tool("dpkg-deb", ["-e", &deb(), "control"]).ok();
+    let script = scratch.text("control/postinst");
+    assert!(
+        script.contains("systemd-sysusers fleetpack.conf"),
+        "{script}"
+    );
+    scratch.tool("sh", ["-n", "control/postinst"]).ok();
+    let errors = scratch.tool(
+        "lintian",
+        ["--fail-on", "none", "--allow-root", "-L", "=error", &deb()],
+    );
+    let errors = errors.ok();
+    let errors: Vec<_> = errors
+        .text()
+        .lines()
+        .filter(|l| l.starts_with("E:"))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+fn own_rpm() {
+    let scratch = packages();
+    let rpm = format!("dist/fleetpack-{}-1.x86_64.rpm", env!("CARGO_PKG_VERSION"));
+    let rpm = scratch.join(&rpm);
+    let rpm = rpm.to_str().unwrap();
+    let listed = scratch.tool("rpm", ["-qlp", rpm]).ok();
+    listed
+        .prints("/usr/bin/fleetpack\n")
+        .prints("/usr/share/man/man1/fleetpack.1.gz")
+        .prints("/usr/lib/systemd/system/fleetpack-timestamp.timer");
+    scratch
+        .tool("rpm", ["-Kvp", rpm])
+        .ok()
+        .prints("Payload SHA256 digest: OK");
+    let scripts = scratch.tool("rpm", ["-qp", "--scripts", rpm]).ok();
+    scripts.prints("systemd-sysusers fleetpack.conf");
+}
+
+fn formula() {
+    let scratch = Scratch::new();
+    let (one, two) = ("1".repeat(64), "2".repeat(64));
+    scratch.write(
+        "SHA256SUMS",
+        format!(
+            "{one}  fleetpack-x86_64-unknown-linux-musl.tar.gz\n\
+             {two}  fleetpack-aarch64-unknown-linux-musl.tar.gz\n"
+        ),
+    );
+    let script = project("packaging/homebrew/formula.sh");
+    let script = script.to_str().unwrap();
+    let address = "https://downloads.example.com/v1.2.3";
+    let made = scratch
+        .tool("sh", [script, "1.2.3", address, "SHA256SUMS"])
+        .ok();
+    made.prints("version \"1.2.3\"")
+        .prints(&format!("sha256 \"{one}\""))
+        .prints(&format!("sha256 \"{two}\""))
+        .prints("url \"https://downloads.example.com/v1.2.3/fleetpack-aarch64-unknown-linux-musl.tar.gz\"");
+    // A release that lacks a file has no formula.
+    scratch.write("SHA256SUMS", format!("{one}  other\n"));
+    scratch
+        .tool("sh", [script, "1.2.3", address, "SHA256SUMS"])
+        .fails(1);
+}
+
+/// The tests' own program is linked to glibc: the proof says so.
+fn proof() {
+    let scratch = Scratch::new();
+    let script = project("packaging/own/prove-static.sh");
+    let program = env!("CARGO_BIN_EXE_fleetpack");
+    let refused = scratch
+        .tool("sh", [script.to_str().unwrap(), program])
+        .fails(1);
+    refused.says("asks for a dynamic loader");
+}
