@@ -106,6 +106,7 @@ fn valid() {
     for (schema, file) in [
         ("github-actions", "packaging/github-action/action.yml"),
         ("github-workflows", "examples/pipelines/nightly-github.yml"),
+        ("github-workflows", ".github/workflows/release.yml"),
         ("gitlab-ci", "packaging/gitlab/fleetpack.gitlab-ci.yml"),
         ("gitlab-ci", "examples/pipelines/nightly-gitlab.yml"),
     ] {

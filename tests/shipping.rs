@@ -119,7 +119,7 @@ fn own_deb() {
 
 fn own_rpm() {
     let scratch = packages();
-    let rpm = format!("dist/fleetpack-{}-1.x86_64.rpm", env!("CARGO_PKG_VERSION"));
+    let rpm = format!("dist/fleetpack-{}.x86_64.rpm", env!("CARGO_PKG_VERSION"));
     let rpm = scratch.join(&rpm);
     let rpm = rpm.to_str().unwrap();
     let listed = scratch.tool("rpm", ["-qlp", rpm]).ok();

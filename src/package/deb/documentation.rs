@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{BuildContext, BuildError, unfit};
 use crate::compress::Codec;
-use crate::install::{Entry, Identity};
+use crate::install::{Entry, Tree};
 use crate::templates;
 
 #[derive(Serialize)]
@@ -24,13 +24,14 @@ struct Words<'a> {
     year: String,
     /// Programs that were taken from an update repository.
     agent: bool,
+    /// The package's own terms name the Apache License (Policy 12.5).
+    apache: bool,
 }
 
 /// The two files in `/usr/share/doc/<name>`.
-pub(super) fn entries(
-    identity: &Identity,
-    context: &BuildContext<'_>,
-) -> Result<[Entry; 2], BuildError> {
+pub(super) fn entries(tree: &Tree, context: &BuildContext<'_>) -> Result<[Entry; 2], BuildError> {
+    let identity = &tree.identity;
+    let agent = tree.entry("/opt/orbit").is_some();
     let words = Words {
         name: &identity.name,
         version: &identity.version,
@@ -40,7 +41,8 @@ pub(super) fn entries(
         license: &identity.license,
         date: date(context.epoch, "%a, %d %b %Y %H:%M:%S +0000")?,
         year: date(context.epoch, "%Y")?,
-        agent: identity.name == "fleet-osquery",
+        agent,
+        apache: !agent && identity.license.contains("Apache-2.0"),
     };
     let folder = format!("/usr/share/doc/{}", identity.name);
     let changelog = match identity.version.contains('-') {

@@ -104,7 +104,7 @@ const UNLISTED: [&str; 3] = ["/opt", "/usr/local", "/usr/local/bin"];
 /// The tree's entries and the package's documentation, without what is [`UNLISTED`].
 fn entries(tree: &Tree, context: &BuildContext<'_>) -> Result<Vec<Entry>, BuildError> {
     let mut entries = tree.entries.clone();
-    entries.extend(documentation::entries(&tree.identity, context)?);
+    entries.extend(documentation::entries(tree, context)?);
     let mut entries = Tree::settle(Os::Linux, entries).map_err(|error| unfit(error.to_string()))?;
     entries.retain(|entry| !UNLISTED.contains(&entry.path.as_str()));
     Ok(entries)
