@@ -236,7 +236,7 @@ fn steal(scratch: &Scratch) {
 }
 
 fn publish_evil(scratch: &Scratch) {
-    for version in ["2", "3", "4"] {
+    for version in ["2", "3"] {
         let words = "add --path stolen --target evil --name orbit --platform linux -t stable";
         let words = words.split(' ').chain(["--version", version]);
         updates(scratch, words).ok();
@@ -327,6 +327,6 @@ fn root_at_the_threshold(agent: Agent) {
         }
         let root = scratch.join("repo/repository").join(root);
         assert_eq!(served.first(&root), elf(62));
-        follows_from_now_on(&served, "installed anew");
     }
+    follows_from_now_on(&served, "installed anew");
 }
