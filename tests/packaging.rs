@@ -222,12 +222,7 @@ fn prepare(scratch: &Scratch, container: &Container) {
     let verify = host("systemd-analyze verify --man=no /etc/systemd/system/fleetpack-* 2>&1");
     assert_eq!(verify, "");
 
-    // The bucket lies in the container too: it has a network of its own. TLS is not asked for,
-    // and certificates of authorities have to be there nevertheless.
-    host("mkdir -p /etc/ssl/certs");
-    let authority = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out ca.pem -subj /CN=test";
-    scratch.tool("openssl", authority.split(' ')).ok();
-    container.write("/etc/ssl/certs/ca-certificates.crt", scratch.read("ca.pem"));
+    // The bucket lies in the container too: it has a network of its own.
     host("mkdir -p /srv/s3/example-updates /srv/meta");
     host(&format!(
         "systemd-run --quiet {server} --port 127.0.0.1:9000 --access test-access \
@@ -244,10 +239,25 @@ fn prepare(scratch: &Scratch, container: &Container) {
     let repository = scratch.tool("tar", ["-c", "repo"]).ok();
     container.write("/root/repo.tar", repository.stdout);
     let environment = "set -a && . /etc/fleetpack/timestamp.env && set +a";
+    certificates(scratch, container);
     container.wait_for("bash -c '< /dev/tcp/127.0.0.1/9000'");
     host(&format!(
-        "cd /root && {environment} && tar -xf repo.tar && fleetpack updates publish {PLACE} --path repo"
+        "cd /root && {environment} && fleetpack updates publish {PLACE} --path repo"
     ));
+}
+
+// TLS is not asked for on loopback, and an S3 client wants its authorities nevertheless.
+fn certificates(scratch: &Scratch, container: &Container) {
+    let environment = "set -a && . /etc/fleetpack/timestamp.env && set +a";
+    let without = format!("{environment} && fleetpack updates publish {PLACE} --path /root/repo");
+    container.ok("cd /root && tar -xf repo.tar");
+    let ran = container.run(&without);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.says("hint: apt install ca-certificates");
+    container.ok("mkdir -p /etc/ssl/certs");
+    let authority = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out ca.pem -subj /CN=test";
+    scratch.tool("openssl", authority.split(' ')).ok();
+    container.write("/etc/ssl/certs/ca-certificates.crt", scratch.read("ca.pem"));
 }
 
 fn systemd() {
@@ -265,7 +275,7 @@ fn systemd() {
     assert_eq!(untrusted.code, Some(1), "{untrusted}");
     host("systemctl stop fleetpack-timestamp.service");
     host(&format!(
-        "{environment} && setpriv --reuid=fleetpack --regid=fleetpack --clear-groups \
+        "{environment} && HOME=/var/lib/fleetpack setpriv --reuid=fleetpack --regid=fleetpack --clear-groups \
          fleetpack updates timestamp --path {PLACE} --keys /var/lib/fleetpack/keys --trust-current"
     ));
     let version = || {
