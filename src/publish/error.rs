@@ -128,6 +128,14 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether a publication that is under way looks like this.
+    pub(super) fn may_be_halfway(&self) -> bool {
+        matches!(
+            self,
+            Self::Invalid { .. } | Self::Replaced { .. } | Self::Incomplete { .. }
+        )
+    }
+
     pub(super) fn is_lost_race(&self) -> bool {
         matches!(
             self,

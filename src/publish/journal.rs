@@ -53,6 +53,12 @@ fn now() -> u64 {
     now.map_or(0, |now| now.as_millis() as u64)
 }
 
+/// Whether somebody publishes, or did not come to the end of it.
+pub(super) fn is_busy(place: &dyn Objects) -> Result<bool, PublishError> {
+    let lock = place.get(&lock_name(), LOCK_LIMIT)?;
+    Ok(lock.is_some() || place.get(&journal_name(), JOURNAL_LIMIT)?.is_some())
+}
+
 impl<'a> Lease<'a> {
     /// Takes the lock, waiting for as long as somebody else's lasts.
     pub fn acquire(

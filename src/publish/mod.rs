@@ -169,6 +169,33 @@ pub fn publish(
     }
 }
 
+/// Waits for whoever publishes at `place`, and finishes what was begun there and not ended.
+fn finish(
+    repository: &mut Repository,
+    place: &dyn Objects,
+    known: &Known,
+    tell: Tell<'_>,
+) -> Result<(), PublishError> {
+    let options = Options::default();
+    let mut lease = Lease::acquire(place, options.lock_time, tell)?;
+    let mut publication = Publication {
+        repository,
+        place,
+        known,
+        options: &options,
+        tell,
+        suspects: BTreeSet::new(),
+        replaced: Vec::new(),
+        done: Published::default(),
+    };
+    let done = publication.finish_other(&mut lease);
+    lease.release();
+    match done {
+        Err(error) if error.is_lost_race() => Ok(()),
+        done => done,
+    }
+}
+
 impl Publication<'_> {
     fn read(&self) -> Result<Remote, PublishError> {
         let candidates = self.replaced.iter().cloned();

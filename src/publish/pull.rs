@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
+use super::journal;
 use super::known::Known;
 use super::merge::Meeting;
 use super::remote::{Remote, Standing};
@@ -40,7 +41,7 @@ pub fn pull(
     tell: Tell<'_>,
 ) -> Result<Pulled, PublishError> {
     let mut pulled = Pulled::default();
-    let remote = Remote::read(place, repository, known, false, Vec::new())?;
+    let remote = read(repository, place, known, tell)?;
     let theirs = match &remote.standing {
         Standing::Verified(theirs) => theirs,
         Standing::Empty => return Err(PublishError::Nothing(place.describe())),
@@ -82,6 +83,23 @@ pub fn pull(
     }
     known.save(place, theirs)?;
     Ok(pulled)
+}
+
+// What is there may be half of a publication: one that goes on is waited for, one that was
+// broken off is finished.
+fn read(
+    repository: &mut Repository,
+    place: &dyn Objects,
+    known: &Known,
+    tell: Tell<'_>,
+) -> Result<Remote, PublishError> {
+    match Remote::read(place, repository, known, false, Vec::new()) {
+        Err(error) if error.may_be_halfway() && journal::is_busy(place)? => {
+            super::finish(repository, place, known, tell)?;
+            Remote::read(place, repository, known, false, Vec::new())
+        }
+        read => read,
+    }
 }
 
 fn fetch_missing(

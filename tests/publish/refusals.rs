@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("publish/refusals/answers", answers),
         trial("publish/refusals/midway", midway),
+        trial("publish/refusals/halfway", halfway),
         trial("publish/refusals/resumed", resumed),
         trial("publish/refusals/source_gone", source_gone),
         trial("publish/refusals/stale_copy", stale_copy),
@@ -183,6 +184,45 @@ fn midway() {
         !left.iter().any(|key| key.contains(".fleetpack/")),
         "{left:?}"
     );
+}
+
+// A release that was broken off among its metadata does not stop the host that signs the time,
+// though that one has never seen what the release began from.
+fn halfway() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    let broken = Arc::new(AtomicBool::new(false));
+    let now = broken.clone();
+    let service = StandIn::new(true, move |request| {
+        let metadata = request.method == "PUT" && request.key.ends_with("/snapshot.json");
+        (metadata && now.load(Ordering::SeqCst)).then_some((400, "ExpiredToken"))
+    });
+    let publish = || {
+        to(
+            &scratch,
+            &service,
+            &["publish", "s3://bucket/r", "--path", "repo"],
+        )
+    };
+    publish().ok();
+    scratch.copy(&scratch.join("repo/keys"), "keys");
+    std::fs::remove_file(scratch.join("keys/state.json")).unwrap();
+    let timestamp = ["timestamp", "--path", "s3://bucket/r", "--keys", "keys"];
+    let timestamp = || to(&scratch, &service, &timestamp);
+    timestamp().arg("--trust-current").ok();
+    release(&scratch, "repo", "orbit", "1.1.0", "two!");
+    publish().ok();
+    release(&scratch, "repo", "orbit", "1.2.0", "three");
+    broken.store(true, Ordering::SeqCst);
+    publish().fails(1);
+    broken.store(false, Ordering::SeqCst);
+    timestamp()
+        .ok()
+        .says("finishing what another publisher began");
+    let stable = service.object("r/targets/orbit/linux/stable/orbit");
+    assert_eq!(stable, Some(super::program("three")));
+    let args = ["verify", "--path", "s3://bucket/r", "--keys", "keys"];
+    to(&scratch, &service, &args).ok();
 }
 
 // What was sent is not sent again.
