@@ -262,6 +262,27 @@ fn unread() {
     let without = [&zstd[..1], &zstd[3..], &["--cache", "none"]].concat();
     package(&scratch, "zstd-cold", &without).ok();
     same(&scratch, "zstd", "zstd-cold");
+    let kept = entries(&scratch.join("cache"));
+    for kind in ["segments", "digests", "targets", "unpacked", "programs"] {
+        let of_kind = |path: &&PathBuf| path.parent().unwrap().ends_with(kind);
+        let poisoned: Vec<&PathBuf> = kept.iter().filter(of_kind).collect();
+        assert!(poisoned.len() >= 3, "{kind}");
+        let genuine: Vec<Vec<u8>> = poisoned
+            .iter()
+            .map(|path| std::fs::read(path).unwrap())
+            .collect();
+        for (path, genuine) in poisoned.iter().zip(&genuine) {
+            std::fs::write(path, mended(genuine)).unwrap();
+        }
+        let out = format!("poisoned-{kind}");
+        let ran = package(&scratch, &out, &words).ok();
+        ran.says(&format!("cache/{kind}/")).says("was not used");
+        same(&scratch, "first", &out);
+        for (path, genuine) in poisoned.iter().zip(&genuine) {
+            let healed = std::fs::read(path).unwrap() == *genuine;
+            assert!(healed, "{} was not healed", path.display());
+        }
+    }
     // Some of it went to keep the cache in its size.
     for kind in ["segments", "unpacked", "programs"] {
         std::fs::remove_dir_all(scratch.join("cache").join(kind)).unwrap();

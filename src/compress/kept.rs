@@ -124,8 +124,12 @@ pub(super) fn put_segments(
     }
 }
 
-/// Keeps what is known of a content's digests.
+/// Keeps what is known of a content's digests beside its sha256, which names it.
 pub(super) fn put_digests(cache: &Cache, digests: &Digests) {
+    let known = (digests.md5, digests.sha1, digests.cksum, digests.crc32);
+    if known == (None, None, None, None) {
+        return;
+    }
     let sums = Sums {
         sha256: hex::encode(digests.sha256),
         len: digests.len,

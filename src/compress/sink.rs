@@ -50,7 +50,7 @@ impl Sink for Vec<u8> {
 ///
 /// Ranges of the room's spool never change. The digest's state after each of them is
 /// remembered by the room, so that the next package with the same beginning is not hashed
-/// again up to where its own bytes begin ([`Beginnings`]).
+/// again up to where its own bytes begin.
 pub struct Hashing<'a> {
     inner: &'a mut dyn Sink,
     room: &'a Compressor,
