@@ -24,6 +24,7 @@ mod crashes;
 mod deb;
 mod doctor;
 mod documents;
+mod errors;
 mod foreign_packages;
 mod go_tuf_command;
 mod guides;
@@ -77,6 +78,7 @@ fn main() -> std::process::ExitCode {
         deb::trials(),
         doctor::trials(),
         documents::trials(),
+        errors::trials(),
         foreign_packages::trials(),
         go_tuf_command::trials(),
         guides::trials(),

@@ -110,7 +110,7 @@ fn select(args: &mut Args, format: Format, report: &Report) -> Result<(), CliErr
     if !asked {
         return Err(CliError::usage(
             format!(
-                "{} is a {format}, and --type names others",
+                "{} is of type {format}, and --type names others",
                 report.file.name
             ),
             format!("--type {format}"),
