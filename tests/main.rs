@@ -21,6 +21,7 @@ mod canonical_form;
 mod ceremony;
 mod conformance;
 mod crashes;
+mod crowd;
 mod deb;
 mod doctor;
 mod documents;
@@ -30,6 +31,7 @@ mod go_tuf_command;
 mod guides;
 mod harness;
 mod harness_works;
+mod hostile_network;
 mod interface;
 mod keys;
 mod linux_arch;
@@ -44,6 +46,7 @@ mod package_places;
 mod package_repositories;
 mod packaging;
 mod pkg;
+mod power_loss;
 mod provenance;
 mod publish;
 mod quickstart;
@@ -54,6 +57,7 @@ mod releases;
 mod rotation;
 mod rpm;
 mod rpm_signing;
+mod secrets;
 mod serve;
 mod shell;
 mod shipping;
@@ -61,6 +65,7 @@ mod status;
 mod tokens;
 mod tuf_peers;
 mod updates;
+mod witness;
 
 fn main() -> std::process::ExitCode {
     harness::run([
@@ -75,6 +80,11 @@ fn main() -> std::process::ExitCode {
         conformance::trials(),
         ceremony::trials(),
         crashes::trials(),
+        crowd::trials(),
+        hostile_network::trials(),
+        power_loss::trials(),
+        secrets::trials(),
+        witness::trials(),
         deb::trials(),
         doctor::trials(),
         documents::trials(),

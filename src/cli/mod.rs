@@ -94,6 +94,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
     };
+    surroundings::keep_out_of_dumps();
     progress::start(args.quiet, args.verbose);
     let printer = Printer::of_process(args.quiet);
     let done = run(args, &Surroundings::of_process(), &printer);

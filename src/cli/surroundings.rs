@@ -82,3 +82,16 @@ impl Surroundings {
         Some(base.join("fleetpack"))
     }
 }
+
+/// Lets the system write no image of this process's memory, which may hold keys and secrets:
+/// neither when it crashes nor for another process of the same user (`prctl(2)`,
+/// `PR_SET_DUMPABLE`). A system that cannot goes without.
+pub(super) fn keep_out_of_dumps() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}

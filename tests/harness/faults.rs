@@ -35,6 +35,10 @@ pub enum Answer {
     Silent,
     /// The head and so many bytes, then nothing more while the connection stays open.
     StallAfter(usize),
+    /// The file, a byte at a time with this long between.
+    Drip(Duration),
+    /// These bytes, said to be compressed by gzip.
+    Gzip(Vec<u8>),
     /// The whole file although a range was asked for.
     IgnoreRange,
     /// The connection is closed without a word.
@@ -121,6 +125,13 @@ impl FaultServer {
     /// For each connection with TLS, whether the client showed a certificate.
     pub fn presented(&self) -> Vec<bool> {
         self.inner.presented.lock().unwrap().clone()
+    }
+
+    /// As [`Self::tls`], with a certificate for another address.
+    pub fn tls_for(root: &Path, scratch: &Scratch, address: &str) -> (Self, PathBuf) {
+        let (certificate, key) = certificate(scratch, "other", address);
+        let config = server_config(&certificate, &key, None);
+        (Self::start(root, Some(config)), certificate)
     }
 
     fn start(root: &Path, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
@@ -257,6 +268,21 @@ impl Inner {
                 self.wait_for_the_end();
                 Ok(())
             }
+            Answer::Drip(pause) => {
+                head(stream, "200 OK", &[announced(file.len() as u64)])?;
+                for byte in file {
+                    stream.write_all(&[*byte])?;
+                    stream.flush()?;
+                    std::thread::sleep(pause);
+                }
+                Ok(())
+            }
+            Answer::Gzip(bytes) => send(
+                stream,
+                "200 OK",
+                &["Content-Encoding: gzip".to_owned()],
+                &bytes,
+            ),
             Answer::Silent => {
                 self.wait_for_the_end();
                 Ok(())

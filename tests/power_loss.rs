@@ -1,0 +1,280 @@
+//! What a power loss leaves: no name appears before what it names is on the disk.
+//!
+//! strace takes down what the real command asks the system for. Of each rename the file, and
+//! all in a folder, must have been synced since it was last written to; before timestamp.json
+//! and roots appear, the folders must be synced in which targets and metadata appeared; and in
+//! the end none is left unsynced.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use libtest_mimic::Trial;
+
+use crate::harness::{Scratch, trial_needing};
+use crate::updates::{PASSPHRASES, add, elf, init};
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    let commands: [(&str, &str); 8] = [
+        ("init", "updates init --path fresh"),
+        (
+            "add",
+            "updates add --path repo --target new --name orbit --platform linux --version 2 -t stable",
+        ),
+        ("timestamp", "updates timestamp --path repo"),
+        ("rotate", "updates rotate targets --path repo"),
+        (
+            "promote",
+            "updates promote --path repo --component orbit --from edge --to stable",
+        ),
+        ("consistent", "updates consistent-snapshot on --path repo"),
+        ("publish", "updates publish dest --path repo"),
+        (
+            "package",
+            "package --type deb --update-url qs/updates/repository --disable-updates --update-roots @qs/updates/repository/1.root.json",
+        ),
+    ];
+    let trials = commands.into_iter().map(|(name, words)| {
+        trial_needing(&format!("power_loss/{name}"), &["strace"], move || {
+            ordered(words);
+        })
+    });
+    trials.collect()
+}
+
+const CALLS: &str = "trace=openat,creat,write,pwrite64,writev,ftruncate,copy_file_range,sendfile,\
+    fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,chdir";
+
+fn ordered(words: &str) {
+    let scratch = Scratch::new();
+    match words.starts_with("package") {
+        true => drop(scratch.fleetpack(["quickstart", "--dir", "qs"]).ok()),
+        false => repository(&scratch),
+    }
+    let mut args = vec!["-f", "-qq", "-y", "-o", "calls", "-s", "0", "-e", CALLS];
+    args.push(env!("CARGO_BIN_EXE_fleetpack"));
+    args.extend(words.split(' '));
+    scratch
+        .tool("strace", args)
+        .envs(PASSPHRASES)
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .ok();
+    let here = scratch.path().canonicalize().unwrap();
+    let mut order = Order::new(here.display().to_string());
+    for event in events(&scratch.text("calls")) {
+        order.saw(&event);
+    }
+    let renames = order.ended();
+    assert!(renames > 0, "no rename was seen");
+    eprintln!("{words}: {renames} renames, each after what it names");
+}
+
+fn repository(scratch: &Scratch) {
+    init(scratch);
+    scratch.write("new", [elf(62).as_slice(), b"new"].concat());
+    scratch.write("old", elf(62));
+    add(scratch, "old", "1").ok();
+    let words =
+        "updates add --path repo --target new --name orbit --platform linux --version 3 -t edge";
+    scratch.fleetpack(words.split(' ')).envs(PASSPHRASES).ok();
+    std::fs::create_dir(scratch.join("dest")).unwrap();
+}
+
+/// A call when it begins, or when it has ended.
+struct Event {
+    begins: bool,
+    ends: bool,
+    call: String,
+    /// Between the brackets.
+    rest: String,
+}
+
+// One per line; two where another thread came in between.
+fn events(text: &str) -> Vec<Event> {
+    let mut open: BTreeMap<&str, (String, String)> = BTreeMap::new();
+    let mut events = Vec::new();
+    for line in text.lines() {
+        let Some((thread, line)) = line.split_once(' ') else {
+            continue;
+        };
+        let line = line.trim_start();
+        if let Some(resumed) = line.strip_prefix("<... ") {
+            let Some((call, mut rest)) = open.remove(thread) else {
+                continue;
+            };
+            rest += resumed.split_once('>').map_or("", |(_, rest)| rest);
+            events.push(Event {
+                begins: false,
+                ends: true,
+                call,
+                rest,
+            });
+            continue;
+        }
+        let Some((call, rest)) = line.split_once('(') else {
+            continue;
+        };
+        let whole = !rest.contains("<unfinished ...>");
+        if !whole {
+            open.insert(thread, (call.to_owned(), rest.to_owned()));
+        }
+        events.push(Event {
+            begins: true,
+            ends: whole,
+            call: call.to_owned(),
+            rest: rest.to_owned(),
+        });
+    }
+    events
+}
+
+/// What is not on the disk yet.
+struct Order {
+    here: String,
+    dirty: BTreeSet<String>,
+    /// Folders in which a name appeared.
+    folders: BTreeSet<String>,
+    renames: usize,
+}
+
+impl Order {
+    fn new(here: String) -> Self {
+        Self {
+            here,
+            dirty: BTreeSet::new(),
+            folders: BTreeSet::new(),
+            renames: 0,
+        }
+    }
+
+    // What is kept for speed alone is not synced: entries are checked when they are read.
+    fn counts(&self, path: &str) -> bool {
+        path.starts_with(&self.here)
+            && !path.contains("/.home/cache/")
+            && !path.contains("(deleted)")
+    }
+
+    fn absolute(&self, path: &str) -> String {
+        let path = path.trim_start_matches("./");
+        match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("{}/{path}", self.here),
+        }
+    }
+
+    fn saw(&mut self, event: &Event) {
+        let failed = event.ends && event.rest.contains(" = -1 ");
+        match event.call.as_str() {
+            "openat" | "creat" if event.ends && event.rest.contains("O_CREAT") && !failed => {
+                // The name is after the sign of equality: 5</path>.
+                if let Some(path) = event
+                    .rest
+                    .rsplit_once(" = ")
+                    .and_then(|(_, f)| descriptor(f))
+                {
+                    self.appeared(&path);
+                    self.written(path);
+                }
+            }
+            "write" | "pwrite64" | "writev" | "ftruncate" | "sendfile" if event.begins => {
+                if let Some(path) = descriptor(&event.rest) {
+                    self.written(path);
+                }
+            }
+            "copy_file_range" if event.begins => {
+                let to = event.rest.split(", ").nth(2).and_then(descriptor);
+                if let Some(path) = to {
+                    self.written(path);
+                }
+            }
+            "fsync" | "fdatasync" if event.ends && !failed => {
+                if let Some(path) = descriptor(&event.rest) {
+                    self.dirty.remove(&path);
+                    self.folders.remove(&path);
+                }
+            }
+            "syncfs" if event.ends && !failed => {
+                self.dirty.clear();
+                self.folders.clear();
+            }
+            "rename" | "renameat" | "renameat2" if event.begins => self.renamed(&event.rest),
+            "link" | "linkat" if event.begins => self.linked(&event.rest),
+            _ => {}
+        }
+    }
+
+    fn written(&mut self, path: String) {
+        if self.counts(&path) {
+            self.dirty.insert(path);
+        }
+    }
+
+    fn appeared(&mut self, path: &str) {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        // The lock is of no use after a power loss.
+        if self.counts(path) && !path.ends_with("/lock") {
+            self.folders.insert(folder.to_owned());
+        }
+    }
+
+    fn renamed(&mut self, rest: &str) {
+        let names: Vec<&str> = rest.split('"').skip(1).step_by(2).collect();
+        let [from, to] = names[..] else { return };
+        let (from, to) = (self.absolute(from), self.absolute(to));
+        if !self.counts(&to) {
+            return;
+        }
+        self.renames += 1;
+        let inside = format!("{from}/");
+        let stage = to.contains("/.fleetpack/");
+        for path in &self.dirty {
+            let named = *path == from || path.starts_with(&inside);
+            // Into the stage nothing is published; its files are looked at when they leave it.
+            assert!(
+                !named || stage,
+                "{from} becomes {to}, and {path} is not synced"
+            );
+        }
+        let leads = to.ends_with("/timestamp.json") || to.ends_with("root.json");
+        if leads && to.contains("/repository/") && !stage {
+            let open = self.folders.iter().find(|f| f.contains("/repository"));
+            assert!(open.is_none(), "{to} appears, and {open:?} is not synced");
+        }
+        if to.ends_with("/.fleetpack/commit.json") {
+            let open = self
+                .folders
+                .iter()
+                .find(|f| f.contains("/.fleetpack/stage"));
+            assert!(open.is_none(), "{to} appears, and {open:?} is not synced");
+        }
+        let moved: Vec<String> = self.dirty.iter().filter(|p| **p == from).cloned().collect();
+        for path in moved {
+            self.dirty.remove(&path);
+            self.dirty.insert(to.clone());
+        }
+        self.appeared(&to);
+    }
+
+    fn linked(&mut self, rest: &str) {
+        let names: Vec<&str> = rest.split('"').skip(1).step_by(2).collect();
+        if let Some(to) = names.last().map(|to| self.absolute(to)) {
+            self.appeared(&to);
+        }
+    }
+
+    fn ended(&self) -> usize {
+        let left = self
+            .folders
+            .iter()
+            .find(|folder| !folder.contains("/.fleetpack") && **folder != self.here);
+        assert!(left.is_none(), "{left:?} is not synced in the end");
+        self.renames
+    }
+}
+
+// The path in `5</path>`.
+fn descriptor(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once('<')?;
+    let (path, _) = rest.split_once('>')?;
+    path.starts_with('/').then(|| path.to_owned())
+}
