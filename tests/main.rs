@@ -31,7 +31,9 @@ mod go_tuf_command;
 mod guides;
 mod harness;
 mod harness_works;
+mod hostile_archives;
 mod hostile_network;
+mod hostile_values;
 mod interface;
 mod keys;
 mod linux_arch;
@@ -81,7 +83,9 @@ fn main() -> std::process::ExitCode {
         ceremony::trials(),
         crashes::trials(),
         crowd::trials(),
+        hostile_archives::trials(),
         hostile_network::trials(),
+        hostile_values::trials(),
         power_loss::trials(),
         secrets::trials(),
         witness::trials(),
