@@ -1,3 +1,4 @@
+#!/bin/bash
 # Builds packaging/container/Containerfile with buildah and looks at the image. Arguments: a
 # Debian root, the project, the program. Runs in a scratch folder and a mount namespace of its own.
 root=$1 project=$2 program=$3
