@@ -78,6 +78,7 @@ fn archives() {
     refused("gzip of something else", &gzip(&[b'x'; 4096]));
     refused("nothing in it", &pack(&[]));
     refused("more than it may unpack to", &bomb());
+    refused("more members than it may have", &many());
     record.compare("archives");
     ground.write("desktop.tar.gz", whole);
     add(&ground).ok();
@@ -112,6 +113,20 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
+}
+
+/// 100 001 folders.
+fn many() -> Vec<u8> {
+    let mut tar = Vec::new();
+    for number in 0..100_001 {
+        let mut header = header(&FOLDER);
+        let name = format!("{number}/");
+        header.as_old_mut().name = [0; 100];
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        tar.extend_from_slice(header.as_bytes());
+    }
+    gzip(&tar)
 }
 
 /// 16 GiB of zeros in one file: 16 MiB of gzip, made of one repeated stretch of deflate.

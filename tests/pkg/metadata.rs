@@ -79,6 +79,12 @@ fn well_formed() {
             .arg(distribution)
             .ok();
         assert_eq!(said.text().trim_end_matches('\n'), version);
+        let info = scratch.write("PackageInfo", &members["base.pkg/PackageInfo"]);
+        let said = scratch
+            .tool("xmllint", ["--xpath", "string(/pkg-info/@version)"])
+            .arg(info)
+            .ok();
+        assert_eq!(said.text().trim_end_matches('\n'), version);
     }
 }
 

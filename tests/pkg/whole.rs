@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("pkg::from_repository_to_package", whole),
         trial("pkg::same_inputs_same_bytes", same_bytes),
+        trial("pkg::targets_that_are_not_those_that_were_signed", changed),
         trial("pkg::hostile_archives_are_refused_by_add", hostile),
         trial_needing("pkg::manifest_for_mdm", &["python3", "xmllint"], manifest),
         trial_needing("pkg::profile_for_mdm", &["python3", "xmllint"], profile),
@@ -107,6 +108,12 @@ fn repository() -> &'static Scratch {
 
 /// `fleetpack package --type pkg …` of that repository, in a scratch folder of its own.
 pub fn package(scratch: &Scratch) -> Run {
+    package_from(scratch, &repository().join("tuf/repository"), SECRET)
+}
+
+const SECRET: &str = "made-up & <secret>";
+
+fn package_from(scratch: &Scratch, place: &Path, secret: &str) -> Run {
     let repository = repository();
     scratch
         .fleetpack(["package", "--type", "pkg", "--fleet-desktop"])
@@ -115,10 +122,10 @@ pub fn package(scratch: &Scratch) -> Run {
             repository.join("root.json").display()
         ))
         .arg("--update-url")
-        .arg(repository.join("tuf/repository"))
+        .arg(place)
         .arg("--agent-update-url=https://updates.example.com")
         .arg("--fleet-url=https://fleet.example.com")
-        .arg("--enroll-secret=made-up & <secret>")
+        .arg(format!("--enroll-secret={secret}"))
         .env("SOURCE_DATE_EPOCH", "1700000000")
 }
 
@@ -166,6 +173,39 @@ fn same_bytes() {
     assert!(scratch.read("a.pkg") == scratch.read("b.pkg"));
 }
 
+/// Programs are verified by the pass that packs them, archives while they are unpacked: either
+/// way nothing gets a name, and the error is that of a target, not of an archive.
+fn changed() {
+    let scratch = Scratch::new();
+    let original = repository().join("tuf/repository").display().to_string();
+    scratch.tool("cp", ["-r", &original, "copy"]).ok();
+    let place = scratch.join("copy");
+    for target in [
+        "orbit/macos/stable/orbit",
+        "osqueryd/macos-app/stable/osqueryd.app.tar.gz",
+        "desktop/macos/stable/desktop.app.tar.gz",
+    ] {
+        let path = place.join("targets").join(target);
+        let whole = std::fs::read(&path).unwrap();
+        // The last byte of an archive is its gzip trailer's; the first one its magic's.
+        for at in [0, whole.len() / 2, whole.len() - 1] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            // What an earlier run verified would come from the cache, and not be read.
+            let run = package_from(&scratch, &place, SECRET);
+            let ran = run.arg("--cache=none").fails(1);
+            ran.says(&format!(
+                "error: the target {target} is not the file that was signed\n  \
+                 caused by: its sha256 is "
+            ));
+            assert!(!scratch.join("fleet-osquery.pkg").exists());
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+    package_from(&scratch, &place, SECRET).ok();
+}
+
 fn hostile() {
     let scratch = Scratch::new();
     std::fs::create_dir(scratch.join("tuf")).unwrap();
@@ -209,7 +249,7 @@ fn property_list(scratch: &Scratch, name: &str) -> serde_json::Value {
 fn manifest() {
     let scratch = Scratch::new();
     let ran = package(&scratch)
-        .arg("--mdm-manifest=https://www.example.com/a&b/")
+        .arg("--mdm-manifest=https://www.example.com/a&b'c]]>/")
         .ok();
     ran.prints("fleet-osquery.manifest.plist")
         .says("warning: Macs install a package by MDM only when it is signed");
@@ -219,7 +259,7 @@ fn manifest() {
     assert_eq!(asset["kind"], "software-package");
     assert_eq!(
         asset["url"],
-        "https://www.example.com/a&b/fleet-osquery.pkg"
+        "https://www.example.com/a&b'c]]>/fleet-osquery.pkg"
     );
     assert_eq!(item["metadata"]["bundle-version"], "1.50.0");
     assert_eq!(item["metadata"]["bundle-identifier"], "com.fleetdm.orbit");
@@ -234,7 +274,8 @@ fn manifest() {
 
 fn profile() {
     let scratch = Scratch::new();
-    package(&scratch)
+    let secret = "made-up &<>\"']]>&amp;<!-- <![CDATA[ größe";
+    package_from(&scratch, &repository().join("tuf/repository"), secret)
         .arg("--use-system-configuration")
         .arg("--enable-scripts")
         .arg("--mobileconfig=fleet.mobileconfig")
@@ -245,7 +286,7 @@ fn profile() {
     let payload = &list["PayloadContent"][0];
     assert_eq!(payload["PayloadType"], "com.fleetdm.fleetd.config");
     assert_eq!(payload["PayloadIdentifier"], "com.fleetdm.fleetd.config");
-    assert_eq!(payload["EnrollSecret"], "made-up & <secret>");
+    assert_eq!(payload["EnrollSecret"], secret);
     assert_eq!(payload["FleetURL"], "https://fleet.example.com");
     assert_eq!(payload["EnableScripts"], true);
     assert_ne!(payload["PayloadUUID"], list["PayloadUUID"]);
