@@ -134,6 +134,8 @@ pub(super) struct Profile {
     named: bool,
     found: bool,
     settings: BTreeMap<String, String>,
+    /// Files that nobody named and that cannot be read, with the reason.
+    unread: Vec<String>,
 }
 
 impl Profile {
@@ -152,11 +154,18 @@ impl Profile {
             ("AWS_CONFIG_FILE", "config"),
             ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
         ] {
-            let path = variable(name).map_or_else(|| home.join(".aws").join(file), PathBuf::from);
-            let bytes = crate::fs::read_limited(&path, 1 << 20)
-                .map_err(|error| Refusal::NoCredentials(format!("{}: {error}", path.display())))?;
-            let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-            profile.read(&text);
+            let given = variable(name).map(PathBuf::from);
+            let asked = profile.named || given.is_some();
+            let path = given.unwrap_or_else(|| home.join(".aws").join(file));
+            match crate::fs::read_limited(&path, 1 << 20) {
+                Ok(bytes) => profile.read(&String::from_utf8_lossy(&bytes.unwrap_or_default())),
+                Err(error) if asked => {
+                    let path = path.display();
+                    return Err(Refusal::NoCredentials(format!("{path}: {error}")));
+                }
+                // Another person's home: variables may hold all that is needed.
+                Err(error) => profile.unread.push(format!("{}: {error}", path.display())),
+            }
         }
         match profile.named && !profile.found {
             true => Err(Refusal::NoCredentials(format!(
@@ -168,10 +177,14 @@ impl Profile {
     }
 
     fn shown(&self) -> String {
-        format!(
+        let mut shown = format!(
             "the profile {} in ~/.aws/credentials and ~/.aws/config",
             self.name
-        )
+        );
+        if !self.unread.is_empty() {
+            shown.push_str(&format!(" ({})", self.unread.join(", ")));
+        }
+        shown
     }
 
     // Sections are `[NAME]` in one file and `[profile NAME]` in the other; lines that are
@@ -332,6 +345,23 @@ mod tests {
                 None => assert_eq!(said, None),
                 Some(words) => assert!(said.is_some_and(|said| said.contains(words))),
             }
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_read() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(home.path().join(".aws/config")).unwrap();
+        let profile = |more: &[(&str, &str)]| {
+            let home = ("HOME", home.path().to_str().unwrap());
+            let all = [home].into_iter().chain(more.iter().copied());
+            let access = Access::new(None, all.map(|(k, v)| (k.to_owned(), v.to_owned())));
+            Profile::of(&access).map(|profile| profile.shown())
+        };
+        // Nobody asked for it: it is an error only where nothing else is found.
+        assert!(profile(&[]).unwrap().contains(".aws/config: "));
+        for asked in [("AWS_PROFILE", "ci"), ("AWS_CONFIG_FILE", "/dev")] {
+            assert!(profile(&[asked]).is_err(), "{asked:?}");
         }
     }
 }
