@@ -27,6 +27,8 @@
 //! - [`steps`]: what takes time, told to whoever listens.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
+#![forbid(unsafe_code)]
+
 pub mod agent;
 pub mod apple;
 pub mod cache;

@@ -1,5 +1,7 @@
 //! Parse, run, report. Everything else lives in the library.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

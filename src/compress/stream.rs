@@ -25,9 +25,9 @@ use crate::steps::{self, Kind};
 const ZSTD_JOB: u32 = 4 << 20;
 
 /// Uncompressed bytes of one xz block. Memory grows with cores × (block + about 10 dictionaries).
-const XZ_BLOCK: u64 = 8 << 20;
-/// Dictionary of xz at most. The presets' 8 MiB, in blocks of 16 MiB, make a package 3.4 % smaller
-/// and take two and a half times the memory (`docs/benchmarks.md`).
+const XZ_BLOCK: u64 = 4 << 20;
+/// Dictionary of xz at most. The presets' 8 MiB, in blocks of 16 MiB, make a package 4 % smaller
+/// and take three times the memory (`docs/benchmarks.md`).
 const XZ_DICTIONARY: u32 = 2 << 20;
 
 /// gzip's header (RFC 1952, 2.3.1): deflate, no name, no time, how hard was tried (XFL: 2 for

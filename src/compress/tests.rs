@@ -586,11 +586,25 @@ fn beyond_four_gigabytes_in_a_stream() {
     let mut promise = [0; 32];
     hex::decode_to_slice(sha256, &mut promise).unwrap();
     let content = Content::Shared(sparse(len, promise));
-    let mut sink = Count(0);
-    let room = room(2);
-    let mut stream = room.stream(Codec::Store, &mut sink);
-    stream.content(&content).unwrap();
-    let totals = stream.finish().unwrap();
-    assert_eq!((totals.raw, totals.stored), (len, sink.0));
-    assert_eq!(totals.crc32, 0xDEF9_35BF);
+    for codec in [Codec::Store, Codec::Gzip(1), Codec::Zstd(1)] {
+        let mut kept = Vec::new();
+        let mut counted = Count(0);
+        let sink: &mut dyn Sink = match codec {
+            Codec::Store => &mut counted,
+            _ => &mut kept,
+        };
+        let room = room(2);
+        let mut stream = room.stream(codec, sink);
+        stream.content(&content).unwrap();
+        let totals = stream.finish().unwrap();
+        assert_eq!(totals.raw, len, "{codec:?}");
+        assert_eq!(totals.stored, counted.0 + kept.len() as u64, "{codec:?}");
+        assert_eq!(totals.crc32, 0xDEF9_35BF, "{codec:?}");
+        let read: &mut dyn Read = match codec {
+            Codec::Store => continue,
+            Codec::Gzip(_) => &mut flate2::read::GzDecoder::new(&kept[..]),
+            _ => &mut zstd::Decoder::new(&kept[..]).unwrap(),
+        };
+        assert_eq!(std::io::copy(read, &mut std::io::sink()).unwrap(), len);
+    }
 }
