@@ -242,7 +242,7 @@ fn verbose() {
         "verifying: ",
         "fetching: ",
         "building: ",
-        "read orbit/linux/stable/orbit: ",
+        "read out/fleet-osquery_1.0.0_amd64.deb: ",
         "compressed ",
         "took ",
         "sha256 ",

@@ -182,6 +182,11 @@ const LINUX: &[Gap] = &[
         "`podman build -t fleetpack -f packaging/container/Containerfile . && podman run --rm fleetpack --version`",
     ),
     gap(
+        "What Amazon itself refuses is said in words: a missing right, another region, expired credentials, a wrong clock",
+        "versitygw refuses wrong keys, buckets and regions; the rest is answered by a stand-in, with the statuses and codes of the S3 API Reference",
+        "`fleetpack updates publish s3://BUCKET/test --path updates` with a role that may not list: `does not allow to` and a hint",
+    ),
+    gap(
         "Google's own storage takes what is published",
         "fake-gcs-server keeps the objects and judges generations; the XML half of the API in front of it, and who may log in, are the tests' own, made from the documentation",
         "`fleetpack updates publish gs://BUCKET/test --path updates` twice, with a new timestamp in between",

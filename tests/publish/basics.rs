@@ -357,6 +357,12 @@ fn public_url() {
     publish(&claiming.url)
         .fails(1)
         .says("comes with Content-Encoding: gzip");
+    // One that cannot say beforehand how much will come.
+    let chunked = format!("location / {{ root {root}; ssi on; ssi_types *; }}");
+    let chunked = Server::nginx_with(&scratch, &chunked);
+    publish(&chunked.url)
+        .fails(1)
+        .says("comes without Content-Length");
 }
 
 // A cache that keeps everything for some seconds, whatever it is told.
