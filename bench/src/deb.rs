@@ -141,7 +141,7 @@ pub fn package_of(bench: &Bench, folder: &Path, words: &[&str]) -> Result<Conten
     let repository = updates::repository_of_payload(bench)?;
     let roots = format!("@{}", repository.join("repository/root.json").display());
     let url = format!("file://{}", repository.join("repository").display());
-    let mut command = vec![bench.fleetpack.as_str(), "package", "--no-state"];
+    let mut command = vec![bench.fleetpack.as_str(), "package", "--quiet", "--no-state"];
     if !words.contains(&"--cache") {
         command.extend(["--cache", "none"]);
     }

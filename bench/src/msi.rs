@@ -72,6 +72,7 @@ fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
     let command = [
         bench.fleetpack.as_str(),
         "package",
+        "--quiet",
         "--type",
         "msi",
         "--no-state",

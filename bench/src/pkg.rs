@@ -79,7 +79,7 @@ fn fleetpack(bench: &Bench, folder: &Path) -> Result<Contender, String> {
     let out = folder.join("fleetpack.pkg");
     let word = out.display().to_string();
     let program = bench.fleetpack.as_str();
-    let mut command = vec![program, "package", "--type", "pkg", "--no-state"];
+    let mut command = vec![program, "package", "--quiet", "--type", "pkg", "--no-state"];
     command.extend(["--cache", "none", "--update-url", &url]);
     command.extend(["--update-roots", &roots]);
     command.extend(["--fleet-url", "https://fleet.example.org"]);
