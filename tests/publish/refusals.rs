@@ -186,17 +186,22 @@ fn midway() {
     );
 }
 
+// A service that refuses to write names that end so, as long as `broken` says.
+fn breaking_at(end: &'static str, broken: &Arc<AtomicBool>) -> StandIn {
+    let broken = broken.clone();
+    StandIn::new(true, move |request| {
+        let asked = request.method == "PUT" && request.key.ends_with(end);
+        (asked && broken.load(Ordering::SeqCst)).then_some((400, "ExpiredToken"))
+    })
+}
+
 // A release that was broken off among its metadata does not stop the host that signs the time,
 // though that one has never seen what the release began from.
 fn halfway() {
     let scratch = Scratch::new();
     begin(&scratch);
     let broken = Arc::new(AtomicBool::new(false));
-    let now = broken.clone();
-    let service = StandIn::new(true, move |request| {
-        let metadata = request.method == "PUT" && request.key.ends_with("/snapshot.json");
-        (metadata && now.load(Ordering::SeqCst)).then_some((400, "ExpiredToken"))
-    });
+    let service = breaking_at("/snapshot.json", &broken);
     let publish = || {
         to(
             &scratch,
@@ -267,11 +272,7 @@ fn source_gone() {
     let scratch = Scratch::new();
     begin(&scratch);
     let broken = Arc::new(AtomicBool::new(false));
-    let now = broken.clone();
-    let service = StandIn::new(true, move |request| {
-        let metadata = request.method == "PUT" && request.key.ends_with("/targets.json");
-        (metadata && now.load(Ordering::SeqCst)).then_some((400, "ExpiredToken"))
-    });
+    let service = breaking_at("/targets.json", &broken);
     let publish = || {
         to(
             &scratch,
