@@ -156,12 +156,7 @@ fn midway() {
     let scratch = Scratch::new();
     begin(&scratch);
     let expired = Arc::new(AtomicBool::new(false));
-    let now = expired.clone();
-    let service = StandIn::new(true, move |request| {
-        let metadata = request.method == "PUT" && request.key.ends_with("/snapshot.json");
-        let over = now.load(Ordering::SeqCst) && metadata;
-        over.then_some((400, "ExpiredToken"))
-    });
+    let service = breaking_at("/snapshot.json", &expired);
     let publish = || {
         to(
             &scratch,
