@@ -104,6 +104,9 @@ pub struct Fetcher {
     known: BTreeMap<String, Program>,
 }
 
+/// Begins with contents that are here.
+pub type Early<'a> = &'a (dyn Fn(&[Shared]) + Sync);
+
 /// A program that is not known yet.
 struct Missing {
     target: Target,
@@ -143,6 +146,18 @@ impl Fetcher {
 
     /// What an installer for `platform` needs.
     pub fn fetch(&mut self, platform: Platform, config: &Config) -> Result<Fetched, FetchError> {
+        self.fetch_beside(platform, config, &|_| ())
+    }
+
+    /// Like [`Fetcher::fetch`], and hands programs that are here already to `early`, which runs
+    /// while archives are unpacked. It may verify what it is given, and fail in silence: whoever
+    /// reads the contents afterwards is told.
+    pub fn fetch_beside(
+        &mut self,
+        platform: Platform,
+        config: &Config,
+        early: Early<'_>,
+    ) -> Result<Fetched, FetchError> {
         let documents = self.documents()?;
         let channels = &config.channels;
         let mut wanted = vec![
@@ -167,7 +182,7 @@ impl Fetcher {
                 });
             }
         }
-        self.obtain_all(missing)?;
+        self.obtain_all(missing, early)?;
         let names = wanted.iter().map(|(target, channel)| target.name(channel));
         Ok(Fetched {
             documents,
@@ -188,20 +203,47 @@ impl Fetcher {
         })
     }
 
-    fn obtain_all(&mut self, missing: Vec<Missing>) -> Result<(), FetchError> {
-        let mut unknown = Vec::new();
-        let mut jobs = Vec::new();
+    fn obtain_all(&mut self, missing: Vec<Missing>, early: Early<'_>) -> Result<(), FetchError> {
+        let is_archive = |missing: &Missing| missing.target.unpacked.is_some();
+        let (archives, programs) = missing.into_iter().partition(is_archive);
+        let (mut unknown, here) = self.obtain_here(programs)?;
+        if archives.is_empty() {
+            return self.download(unknown);
+        }
+        std::thread::scope(|scope| {
+            let hand = scope.spawn(crate::fs::following(|| early(&here)));
+            let obtained = self.obtain_here(archives).and_then(|(archives, _)| {
+                unknown.extend(archives);
+                self.download(unknown)
+            });
+            crate::fs::joined(hand);
+            obtained
+        })
+    }
+
+    /// Takes what is here already; gives what is not, and the contents that were taken.
+    fn obtain_here(
+        &mut self,
+        missing: Vec<Missing>,
+    ) -> Result<(Vec<Missing>, Vec<Shared>), FetchError> {
+        let (mut unknown, mut here) = (Vec::new(), Vec::new());
         for missing in missing {
-            if let Some((obtained, digests)) = self.promised(&missing) {
-                let program = self.program(&missing, obtained, &digests)?;
-                self.known.insert(missing.name, program);
+            let found = self.promised(&missing).or_else(|| self.unread(&missing));
+            let Some((obtained, digests)) = found else {
+                unknown.push(missing);
                 continue;
-            }
-            if let Some((obtained, digests)) = self.unread(&missing) {
-                let program = self.program(&missing, obtained, &digests)?;
-                self.known.insert(missing.name, program);
-                continue;
-            }
+            };
+            let program = self.program(&missing, obtained, &digests)?;
+            here.push(program.file.clone());
+            self.known.insert(missing.name, program);
+        }
+        Ok((unknown, here))
+    }
+
+    /// Downloads, several at a time.
+    fn download(&mut self, unknown: Vec<Missing>) -> Result<(), FetchError> {
+        let mut jobs = Vec::new();
+        for missing in &unknown {
             jobs.push(Job {
                 name: missing.name.clone(),
                 spool: temporary()?,
@@ -209,7 +251,6 @@ impl Fetcher {
                 // before, and must not change until then.
                 in_place: missing.target.unpacked.is_none(),
             });
-            unknown.push(missing);
         }
         let obtained = self.client.download_all(jobs, self.threads)?;
         for (missing, (file, digests)) in unknown.into_iter().zip(obtained) {

@@ -24,7 +24,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::compress::{CompressError, Compressor};
+use crate::compress::{Codec, CompressError, Compressor, Wanted};
 use crate::hint::Hint;
 use crate::install::{ContentError, Identity, Os, Tree};
 use crate::templates::TemplateError;
@@ -127,6 +127,12 @@ pub trait Builder: Sync {
     /// several formats asks all of them before the first file is written.
     fn check(&self, _identity: &Identity) -> Result<(), BuildError> {
         Ok(())
+    }
+
+    /// What is done to every shared content, where that is known without the tree: a run may
+    /// begin with contents that it has before it has them all.
+    fn treatment(&self, _compression: Option<Compression>) -> Option<(Codec, Wanted)> {
+        None
     }
 
     /// Writes the whole file.

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::Trial;
 
 use super::{begin, publish, release, with};
+use crate::harness::mount::Mount;
 use crate::harness::objects::Objects;
 use crate::harness::scratch::Run;
 use crate::harness::standin::{Request, StandIn};
@@ -28,6 +29,11 @@ pub fn trials() -> Vec<Trial> {
         trial("publish/refusals/reading", reading),
         trial("publish/refusals/no_credentials", no_credentials),
         trial_needing("publish/refusals/profiles", &["versitygw"], profiles),
+        trial_needing(
+            "publish/refusals/read_only_folder",
+            &["root", "mount", "umount"],
+            read_only_folder,
+        ),
     ]
 }
 
@@ -450,4 +456,27 @@ fn profiles() {
         .says("does not accept these credentials")
         .never_says(&secret);
     publish(&scratch, &service, "repo", []).ok();
+}
+
+/// A folder that takes no writes: named before anything is signed, and followed up afterwards.
+fn read_only_folder() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    let place = scratch.join("published");
+    let place = place.to_str().unwrap();
+    let publish = updates(&scratch, ["publish", place, "--path", "repo"]);
+    publish.ok();
+    let published = scratch.state("published");
+    release(&scratch, "repo", "orbit", "1.1.0", "two");
+    let own = scratch.state("repo/repository");
+    let mount = Mount::read_only(scratch.join("published"));
+    publish
+        .fails(1)
+        .says("published")
+        .says("Read-only file system");
+    drop(mount);
+    assert_eq!(scratch.state("published"), published);
+    assert_eq!(scratch.state("repo/repository"), own);
+    publish.ok();
+    assert_ne!(scratch.state("published"), published);
 }

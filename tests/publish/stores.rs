@@ -4,8 +4,10 @@ use libtest_mimic::Trial;
 
 use fleetpack::store::object::{self, Access, Condition, Headers, ObjectError};
 
+use super::begin;
 use crate::harness::objects::Objects;
 use crate::harness::{Scratch, trial_needing};
+use crate::updates::updates;
 
 const JSON: Headers = Headers {
     content_type: "application/json",
@@ -47,6 +49,11 @@ pub fn trials() -> Vec<Trial> {
                 );
                 strangers(&scratch, &service);
             },
+        ),
+        trial_needing(
+            "publish/stores/azure_logins",
+            &["azurite", "node", "python-tuf"],
+            azure_logins,
         ),
         trial_needing("publish/stores/errors", &["versitygw"], errors),
     ]
@@ -180,4 +187,62 @@ fn errors() {
         "the bucket of s3://bucket lies in another region",
         "{region:?}"
     );
+}
+
+/// Every way to give an account's key or signature that the `az` program knows.
+fn azure_logins() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    let service = Objects::azure(&scratch);
+    let endpoint = service.endpoint();
+    let value = |name: &str| {
+        let found = service.variables().find(|(variable, _)| *variable == name);
+        found.unwrap().1.to_owned()
+    };
+    let account = value("AZURE_STORAGE_ACCOUNT_NAME");
+    let key = value("AZURE_STORAGE_ACCOUNT_KEY");
+    let of_account = |name: &'static str, value: &str| {
+        vec![
+            ("AZURE_STORAGE_ACCOUNT", account.clone()),
+            ("AZURE_STORAGE_ENDPOINT", endpoint.to_owned()),
+            (name, value.to_owned()),
+        ]
+    };
+    let connection = |text: &str| {
+        let text = format!("DefaultEndpointsProtocol=http;BlobEndpoint={endpoint};{text}");
+        vec![("AZURE_STORAGE_CONNECTION_STRING", text)]
+    };
+    for (name, variables) in [
+        ("key", of_account("AZURE_STORAGE_KEY", &key)),
+        (
+            "connection",
+            connection(&format!("AccountName={account};AccountKey={key};")),
+        ),
+    ] {
+        let command = updates(&scratch, ["publish", &service.url(name), "--path", "repo"]);
+        let command = command.envs(variables.iter().map(|(n, v)| (*n, v.as_str())));
+        command.ok().never_says(&key);
+        command.ok().says(" 0 bytes sent");
+    }
+    let signed = scratch.python("azure_sas.py", [&account, &key]).ok();
+    let signature = signed.text().trim().to_owned();
+    let asked = format!("?{signature}");
+    let strange = signature.replace("sig=", "sig=A");
+    let token = "AZURE_STORAGE_SAS_TOKEN";
+    let by_connection = connection(&format!("SharedAccessSignature={signature}"));
+    signs(&service, "sas", of_account(token, &signature), true);
+    signs(&service, "sas-asked", of_account(token, &asked), true);
+    signs(&service, "sas-connection", by_connection, true);
+    signs(&service, "sas-strange", of_account(token, &strange), false);
+}
+
+// azurite answers 500 to deletions that a signature authorizes: writing and reading it is.
+fn signs(service: &Objects, name: &str, variables: Vec<(&str, String)>, is_right: bool) {
+    let variables = variables.into_iter().map(|(n, v)| (n.to_owned(), v));
+    let place = object::open(&service.url(name), &Access::new(None, variables)).unwrap();
+    let put = place.put("object", b"one", JSON, &Condition::Absent);
+    assert_eq!(put.is_ok(), is_right, "{name}");
+    let got = put.and_then(|_| place.get("object", 9)).ok().flatten();
+    let got = got.map(|(bytes, _)| bytes);
+    assert_eq!(got, is_right.then(|| b"one".to_vec()), "{name}");
 }

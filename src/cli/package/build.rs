@@ -14,11 +14,11 @@ use super::options::{Options, Place};
 use super::rebuild;
 use super::signing::Signing;
 use crate::agent::component::Platform;
-use crate::agent::fetch::Fetcher;
+use crate::agent::fetch::{Early, Fetcher};
 use crate::agent::fetched::{Fetched, Program};
 use crate::agent::{AgentError, identity, linux, macos, windows};
 use crate::cli::{CliError, Printer, Surroundings};
-use crate::compress::{Compressor, Wanted};
+use crate::compress::{Codec, Compressor, Wanted};
 use crate::fs::AtomicFile;
 use crate::install::{Arch, Content, Identity, Node, Os, Shared, Tree};
 use crate::package::{BuildContext, BuildError, Builder, Format, Output, builder};
@@ -75,7 +75,15 @@ pub fn build(
     let applied = applied(options)?;
     check_place(&options.place)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let fetched = fetch_all(options, surroundings, threads, printer)?;
+    let compressor = compressor(options, threads)?;
+    let treatment = treatment(options, &applied);
+    // A content that is not what it must be is named by the builder, which reads it again.
+    let early = |contents: &[Shared]| {
+        if let Some((codec, wanted)) = treatment {
+            let _told_later = compressor.prepare(contents, codec, wanted);
+        }
+    };
+    let fetched = fetch_all(options, surroundings, threads, &early, printer)?;
     let mut jobs = Vec::new();
     for (format, arch) in &options.installers {
         let platform = Platform::of(format.os(), *arch);
@@ -83,16 +91,38 @@ pub fn build(
             jobs.push(Job {
                 format: *format,
                 arch: *arch,
-                builder: match format {
-                    Format::Rpm => &options.rpm,
-                    other => builder(*other),
-                },
+                builder: builder_of(options, *format),
                 applied,
                 fetched,
             });
         }
     }
-    build_jobs(options, &jobs, threads, printer)
+    build_jobs(options, &jobs, &compressor, printer)
+}
+
+fn builder_of(options: &Options, format: Format) -> &dyn Builder {
+    match format {
+        Format::Rpm => &options.rpm,
+        other => builder(other),
+    }
+}
+
+fn compressor(options: &Options, threads: NonZeroUsize) -> Result<Compressor, CliError> {
+    let compressor = Compressor::new(threads)
+        .map_err(BuildError::from)?
+        .with_cache(options.cache.clone());
+    Ok(match options.installers.len() {
+        1 => compressor.for_one(),
+        _ => compressor,
+    })
+}
+
+/// How the only installer of a run treats what it shares with others.
+fn treatment(options: &Options, applied: &BTreeMap<Format, Applied>) -> Option<(Codec, Wanted)> {
+    match options.installers[..] {
+        [(format, _)] => builder_of(options, format).treatment(applied.get(&format)?.compression),
+        _ => None,
+    }
 }
 
 pub(super) fn check_place(place: &Place) -> Result<(), CliError> {
@@ -122,6 +152,7 @@ fn fetch_all(
     options: &Options,
     surroundings: &Surroundings,
     threads: NonZeroUsize,
+    early: Early<'_>,
     printer: &Printer,
 ) -> Result<BTreeMap<Platform, Fetched>, CliError> {
     let store = store::open(&options.source, options.http.clone())?;
@@ -157,7 +188,7 @@ fn fetch_all(
         let platform = Platform::of(format.os(), *arch);
         if let Entry::Vacant(vacant) = fetched.entry(platform) {
             printer.note(format!("Fetching the agent for {}", platform.word()));
-            vacant.insert(fetcher.fetch(platform, &options.config)?);
+            vacant.insert(fetcher.fetch_beside(platform, &options.config, early)?);
         }
     }
     Ok(fetched)
@@ -166,16 +197,9 @@ fn fetch_all(
 fn build_jobs(
     options: &Options,
     jobs: &[Job<'_>],
-    threads: NonZeroUsize,
+    compressor: &Compressor,
     printer: &Printer,
 ) -> Result<Vec<Built>, CliError> {
-    let compressor = Compressor::new(threads)
-        .map_err(BuildError::from)?
-        .with_cache(options.cache.clone());
-    let compressor = match jobs.len() {
-        1 => compressor.for_one(),
-        _ => compressor,
-    };
     let mut trees = Vec::new();
     for job in jobs {
         let tree = tree(job)?;
@@ -196,7 +220,7 @@ fn build_jobs(
     for ((job, tree), path) in jobs.iter().zip(trees).zip(paths) {
         printer.note(format!("Building {}", path.display()));
         let phase = steps::phase("building");
-        let Committed { size, beside } = make(job, &tree, options, &compressor, &path, printer)?;
+        let Committed { size, beside } = make(job, &tree, options, compressor, &path, printer)?;
         drop(phase);
         built.push(Built {
             format: job.format,

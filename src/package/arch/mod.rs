@@ -46,6 +46,10 @@ impl Builder for PkgTarZst {
         distribution::check_version(identity, Format::PkgTarZst, "._+~^%@")
     }
 
+    fn treatment(&self, compression: Option<Compression>) -> Option<(Codec, Wanted)> {
+        Some((codec(compression).ok()?, WANTED))
+    }
+
     fn build(
         &self,
         tree: &Tree,
@@ -55,7 +59,7 @@ impl Builder for PkgTarZst {
         self.check(&tree.identity)?;
         let codec = codec(context.compression)?;
         let shared: Vec<Shared> = tree.entries.iter().filter_map(shared).collect();
-        let digests = context.compressor.prepare(&shared, codec, Wanted::MD5)?;
+        let digests = context.compressor.prepare(&shared, codec, WANTED)?;
         let known = digests.into_iter().map(|d| (d.sha256, d)).collect();
         let leading = leading(tree, &known, context)?;
         let mut stream = context.compressor.stream(codec, out);
@@ -68,6 +72,9 @@ impl Builder for PkgTarZst {
         Ok(())
     }
 }
+
+/// What `.MTREE` tells of every file.
+const WANTED: Wanted = Wanted::MD5;
 
 type Leading = Vec<(&'static str, Vec<u8>)>;
 

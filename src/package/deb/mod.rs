@@ -33,6 +33,10 @@ impl Builder for Deb {
         control::check(identity)
     }
 
+    fn treatment(&self, compression: Option<Compression>) -> Option<(Codec, Wanted)> {
+        Some((Payload::of(compression).codec, WANTED))
+    }
+
     fn build(
         &self,
         tree: &Tree,
@@ -76,6 +80,9 @@ fn unfit(what: String) -> BuildError {
         what,
     }
 }
+
+/// What `md5sums` tells of every file.
+const WANTED: Wanted = Wanted::MD5;
 
 /// Name and codec of the archive of files.
 struct Payload {
@@ -204,9 +211,7 @@ fn data_archive(
         stream.finish()?;
         Ok(())
     };
-    let (digests, ()) = context
-        .compressor
-        .beside(&shared, codec, Wanted::MD5, write)?;
+    let (digests, ()) = context.compressor.beside(&shared, codec, WANTED, write)?;
     Ok(digests)
 }
 

@@ -22,8 +22,8 @@ mod xar;
 
 use aws_lc_rs::digest;
 
-use super::{BuildContext, BuildError, Builder, Output};
-use crate::compress::Digests;
+use super::{BuildContext, BuildError, Builder, Compression, Output};
+use crate::compress::{Codec, Digests, Wanted};
 use crate::install::{Identity, Tree};
 use metadata::{FOLDER, Metadata};
 use scripts::Scripts;
@@ -36,6 +36,10 @@ pub struct Pkg;
 impl Builder for Pkg {
     fn file_name(&self, identity: &Identity) -> String {
         format!("{}.pkg", identity.name)
+    }
+
+    fn treatment(&self, _compression: Option<Compression>) -> Option<(Codec, Wanted)> {
+        Some((payload::CODEC, payload::WANTED))
     }
 
     fn build(

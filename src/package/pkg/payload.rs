@@ -14,6 +14,9 @@ use super::scripts::checksum;
 /// The codec, the same for every part of the package.
 pub const CODEC: Codec = Codec::Gzip(6);
 
+/// What the Bom tells of every file.
+pub const WANTED: Wanted = Wanted::CKSUM;
+
 /// Refuses a compression that Installer is not known to read.
 pub fn check(compression: Option<Compression>) -> Result<(), BuildError> {
     match compression {
@@ -60,7 +63,7 @@ pub fn build(
         fill(stream, listing, &tree.entries, context.cancelled)
     };
     let room = context.compressor;
-    let (digests, ()) = room.beside(&shared, CODEC, Wanted::CKSUM, write)?;
+    let (digests, ()) = room.beside(&shared, CODEC, WANTED, write)?;
     Ok(digests)
 }
 

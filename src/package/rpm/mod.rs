@@ -80,6 +80,10 @@ impl Builder for Rpm {
         distribution::check_version(identity, Format::Rpm, "._+~^%")
     }
 
+    fn treatment(&self, compression: Option<Compression>) -> Option<(Codec, Wanted)> {
+        Some((codec(compression), Wanted::NONE))
+    }
+
     fn build(
         &self,
         tree: &Tree,
@@ -133,10 +137,7 @@ impl<'a> Package<'a> {
             identity: &tree.identity,
             files: files::list(tree),
             scriptlets: Scriptlets::of(tree)?,
-            codec: distribution::codec(
-                context.compression.unwrap_or(Compression::Gzip),
-                distribution::Frames::Several,
-            ),
+            codec: codec(context.compression),
             epoch: distribution::epoch32(context.epoch, Format::Rpm)?,
         })
     }
@@ -242,6 +243,13 @@ impl<'a> Package<'a> {
         stream.bytes(member.padding())?;
         Ok(())
     }
+}
+
+fn codec(compression: Option<Compression>) -> Codec {
+    distribution::codec(
+        compression.unwrap_or(Compression::Gzip),
+        distribution::Frames::Several,
+    )
 }
 
 /// rpm's word for a codec, and the level. A payload that is stored has none: every rpm reads

@@ -165,6 +165,14 @@ fn connection(access: &Access) -> Vec<(AzureConfigKey, String)> {
         };
         found.push((key.0, key.1.to_owned()));
     }
+    // One with a signature names no account: its endpoint does.
+    let named = |key: AzureConfigKey| found.iter().find(|(found, _)| *found == key);
+    if named(AzureConfigKey::AccountName).is_none()
+        && let Some((_, endpoint)) = named(AzureConfigKey::Endpoint)
+        && let Some(account) = account_of(endpoint)
+    {
+        found.push((AzureConfigKey::AccountName, account));
+    }
     for (name, key) in [
         ("AZURE_STORAGE_ACCOUNT", AzureConfigKey::AccountName),
         ("AZURE_STORAGE_KEY", AzureConfigKey::AccessKey),
@@ -174,23 +182,33 @@ fn connection(access: &Access) -> Vec<(AzureConfigKey, String)> {
     found
 }
 
+/// The account that an endpoint is of: `https://ACCOUNT.blob.…`, or an emulator's
+/// `http://ADDRESS:PORT/ACCOUNT`.
+fn account_of(endpoint: &str) -> Option<String> {
+    let url = url::Url::parse(endpoint).ok()?;
+    let account = match url.host_str()?.split_once(".blob.") {
+        Some((account, _)) => account,
+        None => url.path_segments()?.next()?,
+    };
+    (!account.is_empty()).then(|| account.to_owned())
+}
+
 /// Azure Blob Storage; the account comes from its variable.
 pub(super) fn az(container: &str, access: &Access) -> Opened {
     let mut builder = MicrosoftAzureBuilder::new();
-    for (key, value) in connection(access) {
-        builder = builder.with_config(key, value);
-    }
-    for (key, value) in access.known("AZURE_") {
+    let variables = access
+        .known("AZURE_")
+        .map(|(key, value)| (key, value.clone()));
+    for (key, value) in connection(access).into_iter().chain(variables) {
         builder = builder.with_config(key, value);
     }
     if let Some(endpoint) = access.variable("IDENTITY_ENDPOINT") {
         builder = builder.with_msi_endpoint(endpoint);
     }
-    let endpoint = access.endpoint.as_deref();
-    if let Some(endpoint) = endpoint {
-        builder = builder
-            .with_endpoint(endpoint.to_owned())
-            .with_allow_http(endpoint.starts_with("http://"));
+    let given = builder.get_config_value(&AzureConfigKey::Endpoint);
+    let endpoint = access.endpoint.clone().or(given);
+    if let Some(endpoint) = &endpoint {
+        builder = builder.with_endpoint(endpoint.clone());
     }
     let own = [
         "AZURE_STORAGE_ACCOUNT_KEY",
@@ -209,7 +227,31 @@ pub(super) fn az(container: &str, access: &Access) -> Opened {
     }
     let builder = builder
         .with_container_name(container)
-        .with_client_options(client(endpoint))
+        .with_client_options(client(endpoint.as_deref()))
         .with_retry(retry());
     Ok(Arc::new(builder.build()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_endpoints() {
+        for (endpoint, account) in [
+            ("https://example.blob.core.windows.net/", Some("example")),
+            (
+                "https://example.blob.core.chinacloudapi.cn",
+                Some("example"),
+            ),
+            (
+                "http://127.0.0.1:10000/devstoreaccount1",
+                Some("devstoreaccount1"),
+            ),
+            ("http://127.0.0.1:10000/", None),
+            ("example", None),
+        ] {
+            assert_eq!(account_of(endpoint).as_deref(), account, "{endpoint}");
+        }
+    }
 }
