@@ -16,6 +16,7 @@
 mod batch;
 mod cache;
 mod deb;
+mod limit;
 mod linux;
 mod measure;
 mod msi;
