@@ -32,6 +32,16 @@ pub fn trials() -> Vec<Trial> {
             changed,
         ),
         trial_needing("cache: in object storage", &["versitygw"], in_storage),
+        trial_needing(
+            "cache: in Azure's object storage",
+            &["azurite", "node", "python-tuf"],
+            || in_other_storage(Objects::azure),
+        ),
+        trial_needing(
+            "cache: in Google's object storage",
+            &["fake-gcs-server", "openssl"],
+            || in_other_storage(Objects::google),
+        ),
         trial_needing("cache: a folder that cannot be written", mounts, read_only),
         trial_needing("cache: a disk that is full", mounts, full),
     ]
@@ -501,6 +511,25 @@ fn in_storage() {
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     lost.ok().says("the cache s3://bucket/kept is not used: ");
     same(&scratch, "first", "sixth");
+}
+
+/// A second run reads no program, and packs the same bytes.
+fn in_other_storage(start: fn(&Scratch) -> Objects) {
+    let scratch = repository();
+    let storage = start(&scratch);
+    scratch.write("key", "0123456789abcdef0123456789abcdef");
+    let url = storage.url("kept");
+    let words = ["--cache", &url, "--cache-key-file", "key"];
+    let words = [&words[..], &["--type", "deb,rpm"]].concat();
+    let package = |out: &str| {
+        let run = package(&scratch, out, &words).envs(storage.variables());
+        run.env("AZURE_STORAGE_ENDPOINT", storage.endpoint())
+    };
+    package("first").ok().never_says("cache");
+    let targets = scratch.join("tuf/repository/targets");
+    std::fs::rename(targets, scratch.join("away")).unwrap();
+    package("second").ok().never_says("cache");
+    same(&scratch, "first", "second");
 }
 
 fn contents() {
