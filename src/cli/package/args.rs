@@ -100,22 +100,21 @@ pub enum ArchWord {
     after_help = "Examples:\n  \
     fleetpack package --type deb --fleet-url https://fleet.example.com --enroll-secret \"$SECRET\" \\\n    \
     --update-url https://updates.example.com --update-roots @root.json\n  \
-    fleetpack package --type deb --arch arm64 --fleet-desktop --fleet-url … --enroll-secret …"
+    fleetpack package --type deb --arch arm64 --fleet-desktop --fleet-url … --enroll-secret …\n  \
+    fleetpack package --type all --outdir installers --checksums --fleet-url … --enroll-secret …\n  \
+    fleetpack package --manifest teams.toml --outdir installers"
 )]
 pub struct Args {
     // First, as the others take their values away.
     #[command(flatten)]
     pub(super) given: Given,
 
-    #[command(flatten)]
-    pub(super) batch: BatchArgs,
-
     /// Package type: deb, rpm, pkg.tar.zst, pkg, msi; several with commas, or `all`
-    #[arg(long = "type", required_unless_present_any = ["manifest", "rebuild_check"], value_delimiter = ',', value_parser = types, value_name = "TYPE")]
+    #[arg(long = "type", help_heading = "Package", required_unless_present_any = ["manifest", "rebuild_check"], value_delimiter = ',', value_parser = types, value_name = "TYPE")]
     pub types: Vec<Types>,
 
     /// Processor of the hosts; amd64 when not given. Not for pkg, which holds both
-    #[arg(long, value_delimiter = ',', value_enum)]
+    #[arg(long, help_heading = "Package", value_delimiter = ',', value_enum)]
     pub arch: Vec<ArchWord>,
 
     #[command(flatten)]
@@ -135,6 +134,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(super) batch: BatchArgs,
 
     #[command(flatten)]
     pub(super) caching: CacheArgs,
