@@ -323,6 +323,12 @@ fn entry<'a>(
     })
 }
 
+fn is_targets_file(name: &str) -> bool {
+    [Role::Root, Role::Snapshot, Role::Timestamp]
+        .into_iter()
+        .all(|role| role.file() != name)
+}
+
 /// Waits for the snapshot (TUF 5.5).
 #[derive(Clone, Debug)]
 pub struct Snapshots {
@@ -380,8 +386,10 @@ impl Snapshots {
         let new = self.read(bytes)?;
         // TUF 5.5.4 mix-and-match: the version that the timestamp names.
         check_version(file, new.version(), self.wanted.version)?;
-        // TUF 5.5.5 rollback: nothing listed vanishes or goes down.
-        for (name, old) in self.trusted.iter().flat_map(|t| &t.signed.meta) {
+        // TUF 5.5.5 rollback: no targets document listed vanishes or goes down. go-tuf before
+        // 0.3 listed the root too, which newer ones leave out.
+        let listed = self.trusted.iter().flat_map(|t| &t.signed.meta);
+        for (name, old) in listed.filter(|(name, _)| is_targets_file(name)) {
             let Some(listed) = new.signed.meta.get(name) else {
                 return Err(Rejected::Vanished {
                     entry: name.clone(),
