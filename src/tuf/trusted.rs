@@ -207,6 +207,23 @@ impl Roots {
         self.recovering
     }
 
+    /// Whether a timestamp or a snapshot is signed as the trusted root asks. Nothing else of it
+    /// is judged.
+    pub fn signed(&self, role: Role, bytes: &[u8]) -> bool {
+        match role {
+            Role::Timestamp => self.signed_as::<Timestamp>(bytes),
+            Role::Snapshot => self.signed_as::<Snapshot>(bytes),
+            Role::Root | Role::Targets => false,
+        }
+    }
+
+    fn signed_as<T: Metadata>(&self, bytes: &[u8]) -> bool {
+        let document = Signed::<T>::parse(bytes);
+        document.is_ok_and(|document| {
+            check_signatures("", &self.root.signed, T::ROLE, &document).is_ok()
+        })
+    }
+
     /// Ends the chain: there is no newer root.
     pub fn finish(self) -> Result<Timestamps, Rejected> {
         // TUF 5.3.10 freeze.
