@@ -13,11 +13,11 @@ use crate::harness::{Scratch, trial_needing};
 pub fn trials() -> Vec<Trial> {
     let groups = [
         ("basic", 25),
-        ("delegations", 50),
+        ("delegations", 55),
         ("downloads", 23),
         ("expiration", 13),
-        ("keys", 39),
-        ("rollback", 11),
+        ("keys", 41),
+        ("rollback", 12),
     ];
     groups
         .into_iter()

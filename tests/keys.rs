@@ -267,14 +267,16 @@ fn thresholds() {
     let before = scratch.state("repo");
     keys(&scratch, &["threshold", "snapshot", "2"])
         .fails(1)
-        .says("error: the snapshot role would have 1 keys, fewer than the 2 that must sign\n");
+        .says("error: the snapshot role would have 1 key, fewer than the 2 that must sign\n");
     keys(&scratch, &["threshold", "snapshot", "0"])
         .fails(1)
         .says("error: a threshold of 0 would trust anybody\n");
     before.unchanged(&scratch.state("repo"));
     keys(&scratch, &["add", "snapshot", "--new", "1"]).ok();
     // The committed snapshot has one signature: it is signed anew.
-    keys(&scratch, &["threshold", "snapshot", "2"]).ok();
+    keys(&scratch, &["threshold", "snapshot", "2"])
+        .ok()
+        .prints("2 of the snapshot keys must sign from this root on\n");
     let snapshot: Value =
         serde_json::from_slice(&scratch.read("repo/repository/snapshot.json")).unwrap();
     assert_eq!(snapshot["signatures"].as_array().unwrap().len(), 2);

@@ -128,6 +128,12 @@ fn goes_on() {
     assert_eq!(done["mirrored"][0]["version"], "9");
     let file = scratch.read("repo/repository/targets/orbit/linux/stable/orbit");
     assert_eq!(file, elf(62));
+    // What is odd about a program is told of its target, not of a file on the way.
+    news(&scratch, b"anything");
+    mirror(&scratch, &server.url, "--channel stable,1.2.3")
+        .ok()
+        .says("warning: orbit/linux/stable/orbit is a file of no known kind")
+        .never_says("incoming");
 }
 
 /// Runs a mirroring that must fail and publish nothing.

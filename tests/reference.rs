@@ -202,7 +202,8 @@ errors, `--verbose` tells how long each step took. Bars and colours are for term
 
 `FLEET_ROOT_PASSPHRASE`, `FLEET_TARGETS_PASSPHRASE`, `FLEET_SNAPSHOT_PASSPHRASE` and
 `FLEET_TIMESTAMP_PASSPHRASE` open the key files. What is not there is asked for on the
-terminal.
+terminal. `updates keys passphrase` takes the new one from `FLEET_ROOT_NEW_PASSPHRASE`,
+`FLEET_TARGETS_NEW_PASSPHRASE` and so on.
 ";
 
 fn page(program: &Command) -> String {

@@ -1,10 +1,13 @@
 //! What the client must withstand, one test for each attack or event of TUF 1.0.34 §5.
 
 use super::client::{ClientError, TIMESTAMP_LIMIT};
+use super::keystore::Signer as _;
 use super::metadata::Role;
 use super::simulator::{Scene, Simulator, later, now};
 use super::time::Expires;
 use super::trusted::Rejected;
+
+mod recovery;
 
 #[track_caller]
 fn rejected(result: Result<super::client::Client, ClientError>) -> Rejected {
@@ -328,53 +331,6 @@ fn thresholds_count_one_key_under_two_ids_once() {
 }
 
 #[test]
-fn fast_forward_recovery_by_rotated_keys() {
-    // Whoever held the key of the rotated role signed high versions.
-    for role in [Role::Timestamp, Role::Snapshot] {
-        let scene = with(|sim| {
-            sim.timestamp.common.version = 1000;
-            sim.snapshot.common.version = 1000;
-            sim.targets.common.version = 1000;
-            sim.publish();
-        });
-        scene.refresh().unwrap();
-        assert_eq!(scene.kept(Role::Snapshot), Some(1000));
-        {
-            let mut sim = scene.sim();
-            sim.rotate(role);
-            sim.next_root();
-            sim.timestamp.common.version = 5;
-            sim.snapshot.common.version = 5;
-            sim.targets.common.version = 5;
-            sim.publish();
-        }
-        scene.refresh().unwrap();
-        for role in [Role::Timestamp, Role::Snapshot, Role::Targets] {
-            assert_eq!(scene.kept(role), Some(5), "{role}");
-        }
-    }
-}
-
-#[test]
-fn no_recovery_below_the_threshold() {
-    let scene = with(|sim| {
-        sim.add_key(Role::Timestamp);
-        sim.next_root();
-        sim.timestamp.common.version = 1000;
-        sim.publish_timestamp();
-    });
-    scene.refresh().unwrap();
-    scene.sim().add_key(Role::Timestamp);
-    scene.sim().next_root();
-    scene.sim().timestamp.common.version = 5;
-    scene.sim().publish_timestamp();
-    assert!(matches!(
-        rejected(scene.refresh()),
-        Rejected::Rollback { .. }
-    ));
-}
-
-#[test]
 fn endless_data_in_a_document() {
     let scene = with(|sim| {
         sim.files.insert(
@@ -610,4 +566,27 @@ fn succinct_roles_choose_the_bin() {
         .filter(|r| r.contains("bin-"))
         .count();
     assert_eq!(asked, 2);
+}
+
+#[test]
+fn bins_do_not_end_the_search() {
+    // TAP 15: they are not terminating; another role may follow.
+    let scene = with(|sim| {
+        sim.delegate("targets", "binned", "*", false);
+        sim.delegate("targets", "after", "*", false);
+        let key = sim.signers["binned"][0].clone();
+        let id = key.public().id();
+        let bins = serde_json::json!({"keys": {(id.clone()): key.public()},
+            "succinct_roles": {"keyids": [id], "threshold": 1, "bit_length": 1, "name_prefix": "bin"}});
+        for name in ["bin-0", "bin-1"] {
+            let empty = sim.delegated["after"].clone();
+            sim.delegated.insert(name.into(), empty);
+            sim.signers.insert(name.into(), vec![key.clone()]);
+        }
+        let binned = sim.delegated.get_mut("binned").unwrap();
+        binned.delegations = Some(serde_json::from_value(bins).unwrap());
+        sim.add_target("after", "file", b"contents");
+        sim.next();
+    });
+    assert_eq!(find(&scene, "file").unwrap(), Some(8));
 }

@@ -6,6 +6,12 @@
 
 use aws_lc_rs::{digest, signature};
 use base64::Engine as _;
+use rsa::RsaPublicKey;
+use rsa::pkcs8::DecodePublicKey as _;
+use rsa::pss;
+use rsa::sha2::Sha256;
+use rsa::signature::Verifier as _;
+use rsa::traits::PublicKeyParts as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
@@ -18,11 +24,17 @@ pub struct Key {
     public: Public,
 }
 
+// Head of the SubjectPublicKeyInfo of an uncompressed point on P-256 (RFC 5480 §2), to its 4.
+const P256: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 3, 1, 7, 3, 0x42, 0, 4,
+];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Public {
     /// 32 bytes, RFC 8032.
     Ed25519(Vec<u8>),
-    /// SubjectPublicKeyInfo in DER, or the bare point.
+    /// The point, uncompressed; other forms as they are.
     EcdsaP256(Vec<u8>),
     /// SubjectPublicKeyInfo in DER.
     RsaPss(Vec<u8>),
@@ -54,7 +66,7 @@ impl Key {
     pub fn ecdsa_p256(info: &[u8]) -> Self {
         Self {
             object: pem_object("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", info),
-            public: Public::EcdsaP256(info.to_vec()),
+            public: Public::EcdsaP256(p256_point(info.to_vec())),
         }
     }
 
@@ -83,10 +95,6 @@ impl Key {
     // By the algorithm at the head of the SubjectPublicKeyInfo (RFC 8410, 5480, 3279).
     fn from_info(info: &[u8]) -> Result<Self, String> {
         const ED25519: &[u8] = &[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
-        const P256: &[u8] = &[
-            0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86,
-            0x48, 0xce, 0x3d, 3, 1, 7, 3, 0x42, 0, 4,
-        ];
         const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
         if let Some(public) = info.strip_prefix(ED25519) {
             let public = public
@@ -221,10 +229,31 @@ impl Key {
             Public::RsaPss(bytes) => (&signature::RSA_PSS_2048_8192_SHA256, bytes),
             Public::Unusable => return false,
         };
-        signature::UnparsedPublicKey::new(algorithm, bytes)
-            .verify(message, signature)
-            .is_ok()
+        let key = signature::UnparsedPublicKey::new(algorithm, bytes);
+        match (key.verify(message, signature), &self.public) {
+            (Ok(()), _) => true,
+            (Err(_), Public::RsaPss(info)) => verify_with_longest_salt(info, message, signature),
+            (Err(_), _) => false,
+        }
     }
+}
+
+// RFC 8017 §9.1 leaves the salt's length open. aws-lc takes one as long as the hash alone;
+// go-tuf 0.5.2 and older securesystemslib sign with the longest that fits.
+fn verify_with_longest_salt(info: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let Ok(key) = RsaPublicKey::from_public_key_der(info) else {
+        return false;
+    };
+    let length = key.n().bits().saturating_sub(1).div_ceil(8);
+    let Some(salt) = length.checked_sub(32 + 2) else {
+        return false;
+    };
+    let Ok(signature) = pss::Signature::try_from(signature) else {
+        return false;
+    };
+    pss::VerifyingKey::<Sha256>::new_with_salt_len(key, salt)
+        .verify(message, &signature)
+        .is_ok()
 }
 
 fn pem_object(keytype: &str, scheme: &str, info: &[u8]) -> Map<String, Value> {
@@ -256,7 +285,15 @@ fn ed25519_public(value: &str) -> Option<Public> {
 // go-tuf 0.5.2: old keys hold the uncompressed point in hex in place of PEM.
 fn ecdsa_public(value: &str) -> Option<Public> {
     let bytes = pem(value).or_else(|| hex::decode(value).ok())?;
-    Some(Public::EcdsaP256(bytes))
+    Some(Public::EcdsaP256(p256_point(bytes)))
+}
+
+// One key is one value, however it is spelled, so that it counts once for a threshold.
+fn p256_point(bytes: Vec<u8>) -> Vec<u8> {
+    match bytes.strip_prefix(P256) {
+        Some(point) if point.len() == 64 => [&[4], point].concat(),
+        _ => bytes,
+    }
 }
 
 // RFC 7468, one block `PUBLIC KEY`.
@@ -360,6 +397,76 @@ mod tests {
         .unwrap();
         assert!(key.verify(b"message", &signed));
         assert!(!key.verify(b"massage", &signed));
+    }
+
+    // By `openssl dgst -sha256 -sign KEY -sigopt rsa_padding_mode:pss
+    // -sigopt rsa_pss_saltlen:max`, which is how go-tuf 0.5.2 signs.
+    #[test]
+    fn rsa_pss_with_the_longest_salt() {
+        let spki = "\
+            30820122300d06092a864886f70d01010105000382010f003082010a0282010100e5ef26005e57ed\
+            2890bee4d196f200edbc6d6dcc7565b2a88d43e0d48d85b21485bb30b8357f88ebcc732a822dec63\
+            16c946d6ddd8919e0e30a47e5565e6fc83b6728955e1baeb7ce23a5eca1cd16c691735d18004f52a\
+            98b81258237b7402a8b8a78459f39a326f7544bb8d98fe57362f54c751007889c9a9d2e423cdf7d1\
+            a8cc1a345a4189a69cb6488bc995a747108f08bce718e75c64ddcb9ee5ba1e4c6de455e77e19dc19\
+            0a58195e3941c1558842967e995ec7cc4761a2c9e05bbd57b53a6d2a1b665b80c9e88ccdacd499a3\
+            baf69deb4f4888f2fed5bea1ca1c8bb7431c14ed2759a01ec9e4994f7f953a6357212b3e0bdb8d87\
+            c15cbe272d71cabe3d0203010001";
+        let signed = "\
+            a34d140627fa5de77a9f65e4c13987d31dd3d7d95a187a9bc2ebfd188df26ba6abf782b72f622b8b\
+            11f0b78763b8f41fadcdd7b4e5f90aac08f85f22db4661bcb7edeadf6e4b150477ac215a8acd0f23\
+            7c70e7618b4d2174b0dfcdcede0208a0daafa73d06d92389beea9f5ff208772f24ea62839a9445a3\
+            6bbf8e5dbe423afeaf3b1e144d69359e7e368119489b7719670280c8978a1b108e6b054fade5b115\
+            ff73bd3f3d563c48768eb75ffad19698b53cc96f85bac4be369a31b371794b7908393916e4e38f79\
+            6acb953de137643c7908d0ced8ced9a2df6d56e7ceaed87d9c1326eeb0df4267e9bc88c8119196b2\
+            80b384ee153494af716ba6098e075e85";
+        let spki = hex::decode(spki).unwrap();
+        let signed = hex::decode(signed).unwrap();
+        let mut altered = signed.clone();
+        altered[200] ^= 1;
+        let key = Key::rsa_pss(&spki);
+        assert!(key.verify(b"message", &signed));
+        for (name, message, signature) in [
+            ("another message", "massage", &signed[..]),
+            ("altered", "message", &altered),
+            ("cut short", "message", &signed[..255]),
+            ("empty", "message", &[]),
+            ("all bits", "message", &[0xff; 256]),
+        ] {
+            assert!(!key.verify(message.as_bytes(), signature), "{name}");
+        }
+        let unreadable = Key::rsa_pss(&spki[..100]);
+        assert!(!unreadable.verify(b"message", &signed));
+    }
+
+    #[test]
+    fn one_key_in_two_spellings_is_one() {
+        use aws_lc_rs::encoding::AsDer as _;
+        let document = EcdsaKeyPair::generate_pkcs8(
+            &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+            &SystemRandom::new(),
+        );
+        let pair = EcdsaKeyPair::from_pkcs8(
+            &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+            document.unwrap().as_ref(),
+        )
+        .unwrap();
+        let spki = pair.public_key().as_der().unwrap();
+        let point = hex::encode(pair.public_key().as_ref());
+        let spelled = |keytype, public: String| {
+            key(json!({"keytype": keytype, "scheme": "ecdsa-sha2-nistp256",
+                "keyval": {"public": public}}))
+            .unwrap()
+        };
+        let written = Key::ecdsa_p256(spki.as_ref());
+        for (name, other) in [
+            ("old keytype", spelled("ecdsa", as_pem(spki.as_ref()))),
+            ("point", spelled("ecdsa-sha2-nistp256", point.clone())),
+            ("upper case", spelled("ecdsa", point.to_uppercase())),
+        ] {
+            assert!(written.same_as(&other), "{name}");
+            assert!(written != other, "{name}: its object is kept");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 
+use super::metadata::Role;
+
 /// A client's memory.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -56,8 +58,17 @@ impl State {
         crate::fs::remove(&self.file(role))
     }
 
+    // On a disk that ignores case a delegated role `Root` must not take the place of `root`.
     fn file(&self, role: &str) -> PathBuf {
-        self.folder.join(format!("{}.json", quoted(role)))
+        let like_a_top_level_one = Role::ALL
+            .into_iter()
+            .any(|top| top.name() != role && top.name().eq_ignore_ascii_case(role));
+        let mut name = quoted(role);
+        if like_a_top_level_one {
+            let head = format!("%{:02X}", name.remove(0) as u32);
+            name.insert_str(0, &head);
+        }
+        self.folder.join(format!("{name}.json"))
     }
 }
 
@@ -74,4 +85,26 @@ pub fn quoted(role: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_in_case_alone_do_not_collide() {
+        let state = State::at(Path::new("state"));
+        for (role, file) in [
+            ("root", "root.json"),
+            ("Root", "%52oot.json"),
+            ("timestamp", "timestamp.json"),
+            ("tImestamp", "%74Imestamp.json"),
+            ("TARGETS", "%54ARGETS.json"),
+            ("%52oot", "%2552oot.json"),
+            ("Roots", "Roots.json"),
+            ("../Root", "..%2FRoot.json"),
+        ] {
+            assert_eq!(state.file(role), Path::new("state").join(file), "{role}");
+        }
+    }
 }

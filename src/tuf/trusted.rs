@@ -207,6 +207,23 @@ impl Roots {
         self.recovering
     }
 
+    /// Whether a timestamp or a snapshot is signed as the trusted root asks. Nothing else of it
+    /// is judged.
+    pub fn signed(&self, role: Role, bytes: &[u8]) -> bool {
+        match role {
+            Role::Timestamp => self.signed_as::<Timestamp>(bytes),
+            Role::Snapshot => self.signed_as::<Snapshot>(bytes),
+            Role::Root | Role::Targets => false,
+        }
+    }
+
+    fn signed_as<T: Metadata>(&self, bytes: &[u8]) -> bool {
+        let document = Signed::<T>::parse(bytes);
+        document.is_ok_and(|document| {
+            check_signatures("", &self.root.signed, T::ROLE, &document).is_ok()
+        })
+    }
+
     /// Ends the chain: there is no newer root.
     pub fn finish(self) -> Result<Timestamps, Rejected> {
         // TUF 5.3.10 freeze.
@@ -323,6 +340,12 @@ fn entry<'a>(
     })
 }
 
+fn is_targets_file(name: &str) -> bool {
+    [Role::Root, Role::Snapshot, Role::Timestamp]
+        .into_iter()
+        .all(|role| role.file() != name)
+}
+
 /// Waits for the snapshot (TUF 5.5).
 #[derive(Clone, Debug)]
 pub struct Snapshots {
@@ -380,8 +403,10 @@ impl Snapshots {
         let new = self.read(bytes)?;
         // TUF 5.5.4 mix-and-match: the version that the timestamp names.
         check_version(file, new.version(), self.wanted.version)?;
-        // TUF 5.5.5 rollback: nothing listed vanishes or goes down.
-        for (name, old) in self.trusted.iter().flat_map(|t| &t.signed.meta) {
+        // TUF 5.5.5 rollback: no targets document listed vanishes or goes down. go-tuf before
+        // 0.3 listed the root too, which newer ones leave out.
+        let listed = self.trusted.iter().flat_map(|t| &t.signed.meta);
+        for (name, old) in listed.filter(|(name, _)| is_targets_file(name)) {
             let Some(listed) = new.signed.meta.get(name) else {
                 return Err(Rejected::Vanished {
                     entry: name.clone(),

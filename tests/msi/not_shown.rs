@@ -193,7 +193,7 @@ const LINUX: &[Gap] = &[
     ),
     gap(
         "The public suite theupdateframework/tuf-conformance accepts the client",
-        "it is published on GitHub alone, which the tests do not reach; 161 cases of our own ask for what its cases ask for, by the same command line, and more",
+        "it is published on GitHub alone, which the tests do not reach, so they do not run it; 169 cases of our own ask for what its cases ask for, by the same command line, and more. A copy of its cases, put together by hand from its commits up to version 3.0.0, was run once in November 2026: 110 of 110 passed; the case on Sigstore's repository was not in it",
         "the suite's action with `entrypoint: target/debug/examples/tuf_client` after `cargo build --example tuf_client`",
     ),
 ];

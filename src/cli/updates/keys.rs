@@ -11,7 +11,7 @@ use super::{
 use crate::tuf::key::Key;
 use crate::tuf::keystore::Keystore;
 use crate::tuf::metadata::Role;
-use crate::tuf::repository::{KeyEdit, ListedRole, RepositoryError, Signing};
+use crate::tuf::repository::{KeyEdit, ListedRole, Outcome, RepositoryError, Signing};
 
 /// Largest file of a public key.
 const LIMIT: u64 = 1 << 16;
@@ -197,7 +197,14 @@ fn change(
         validities: args.expires.validities(),
     };
     let done = repository.change_keys(&edit, &mut signing)?;
-    outcome::print(done, args.json, printer)
+    if let (KeyEdit::Threshold { role, keys }, Outcome::Published, false) =
+        (&edit, &done.outcome, args.json)
+    {
+        printer.result(format!(
+            "{keys} of the {role} keys must sign from this root on"
+        ))?;
+    }
+    outcome::print_as("Added", done, args.json, printer)
 }
 
 #[derive(Debug, Serialize)]

@@ -140,7 +140,9 @@ fn fetch(
                 tags: Vec::new(),
             };
             if let Some(warning) = release.check()? {
-                printer.warn(warning);
+                // The file is on its way; what people know is the target.
+                let file = target.source.display().to_string();
+                printer.warn(warning.replace(&file, name));
             }
         }
     }

@@ -27,8 +27,18 @@ fn keys(pairs: Vec<(Role, String)>) -> Vec<RoleKey> {
     keys.collect()
 }
 
-/// Prints what was done.
+/// Prints what was done; keys that a role has from now on were generated.
 pub fn print(rotated: Rotated, json: bool, printer: &Printer) -> Result<(), CliError> {
+    print_as("Generated", rotated, json, printer)
+}
+
+/// As [`print`], with a word for what became of keys that a role has from now on.
+pub fn print_as(
+    new: &str,
+    rotated: Rotated,
+    json: bool,
+    printer: &Printer,
+) -> Result<(), CliError> {
     let missing: &[Missing] = match &rotated.outcome {
         Outcome::Published => &[],
         Outcome::Held(missing) => missing,
@@ -46,7 +56,7 @@ pub fn print(rotated: Rotated, json: bool, printer: &Printer) -> Result<(), CliE
                 printer.result(format!("Revoked {} key with ID: {}", key.role, key.id))?;
             }
             for key in &report.generated {
-                printer.result(format!("Generated {} key with ID: {}", key.role, key.id))?;
+                printer.result(format!("{new} {} key with ID: {}", key.role, key.id))?;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `updates payload`, `updates sign`, `updates attach`: a document is signed on another
 //! machine than the one that has the repository.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,7 +10,9 @@ use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome, tokens
 use crate::tuf::ceremony::{Allowed, Difference, Machine, Payload};
 use crate::tuf::keystore::{Keystore, Signer};
 use crate::tuf::metadata::Role;
-use crate::tuf::repository::{self, Missing, Outcome, RepositoryError, Signing, Validities};
+use crate::tuf::repository::{
+    self, Missing, Outcome, Repository, RepositoryError, Signing, Validities,
+};
 use crate::tuf::time::Validity;
 
 /// What follows `payload`.
@@ -39,6 +42,22 @@ struct Written {
     keys: Vec<String>,
 }
 
+// Those that are asked and have not signed yet.
+fn lacking(
+    repository: &Repository,
+    payload: &Payload,
+    role: Role,
+) -> Result<Vec<String>, CliError> {
+    let pending = repository.pending()?;
+    let missing = pending.iter().flat_map(|pending| &pending.missing);
+    let lacking: BTreeSet<&String> = missing
+        .filter(|missing| missing.role == role)
+        .flat_map(|missing| &missing.keys)
+        .collect();
+    let asked = payload.asked().map(str::to_owned);
+    Ok(asked.filter(|id| lacking.contains(id)).collect())
+}
+
 /// Writes what is to be signed.
 pub fn payload(args: PayloadArgs, printer: &Printer) -> Result<(), CliError> {
     let repository = args.place.open(printer)?;
@@ -50,7 +69,7 @@ pub fn payload(args: PayloadArgs, printer: &Printer) -> Result<(), CliError> {
         file: file.display().to_string(),
         role: args.role,
         version: payload.version(),
-        keys: payload.asked().map(str::to_owned).collect(),
+        keys: lacking(&repository, &payload, args.role)?,
     };
     match args.json {
         true => outcome::as_json(&written, printer),

@@ -116,6 +116,9 @@ fn tell(
             "{many} more are not named any more, but not for {grace} yet"
         ));
     }
+    if pruned.removed.is_empty() && pruned.waiting.is_empty() && !json {
+        printer.note("nothing is there that metadata do not name");
+    }
     if json {
         let report = Report {
             dry_run,

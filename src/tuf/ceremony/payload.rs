@@ -74,7 +74,8 @@ impl Payload {
             source,
         };
         let bytes = crate::fs::read_limited(path, LIMIT).map_err(io)?;
-        let bytes = bytes.ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
+        let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "it does not exist");
+        let bytes = bytes.ok_or_else(|| io(missing()))?;
         let form = |source| CeremonyError::Form {
             path: path.to_owned(),
             source,

@@ -129,9 +129,13 @@ impl Client {
                 }) => break,
                 fetched => fetched?,
             };
+            let before = self.signed_in_memory(&roots)?;
             roots.accept(&bytes).map_err(|e| self.rejected(e))?;
+            let after = self.signed_in_memory(&roots)?;
+            // Keys may also be revoked one root after the other, each time too few to count.
+            let lost = before.iter().any(|role| !after.contains(role));
             // TUF 5.3.11 before 5.3.8: a kill between the two must not keep what is revoked.
-            if roots.recovering() {
+            if roots.recovering() || lost {
                 self.forget(Role::Timestamp)?;
                 self.forget(Role::Snapshot)?;
             }
@@ -139,6 +143,21 @@ impl Client {
             self.keep(Role::Root, &bytes)?;
         }
         roots.finish().map_err(|e| self.rejected(e))
+    }
+
+    // Which of the kept timestamp and snapshot the trusted root's keys have signed.
+    fn signed_in_memory(&self, roots: &Roots) -> Result<Vec<Role>, ClientError> {
+        let mut signed = Vec::new();
+        for (role, limit) in [
+            (Role::Timestamp, TIMESTAMP_LIMIT),
+            (Role::Snapshot, SNAPSHOT_LIMIT),
+        ] {
+            let kept = self.kept(role, limit)?;
+            if kept.is_some_and(|bytes| roots.signed(role, &bytes)) {
+                signed.push(role);
+            }
+        }
+        Ok(signed)
     }
 
     // The newer of the root kept and the anchor; a kept root that cannot be read is walked to

@@ -148,7 +148,10 @@ pub enum RepositoryError {
         path: PathBuf,
     },
     /// A role would have fewer keys than must sign.
-    #[error("the {role} role would have {keys} keys, fewer than the {threshold} that must sign")]
+    #[error(
+        "the {role} role would have {keys} key{}, fewer than the {threshold} that must sign",
+        if *keys == 1 { "" } else { "s" }
+    )]
     BelowThreshold {
         /// Whose keys.
         role: Role,
@@ -317,7 +320,7 @@ impl Hint for RepositoryError {
             )),
             Self::Invalid { source, .. } | Self::Refused(source) => source.hint(),
             Self::Key(error) => error.hint(),
-            Self::NoSuchKey { .. } => Some("fleetpack updates roots shows the key ids".to_owned()),
+            Self::NoSuchKey { .. } => Some("fleetpack updates keys list".to_owned()),
             Self::NoTarget(_) => Some("fleetpack updates status".to_owned()),
             Self::NoAnchor(_) => Some("--update-roots @root.json".to_owned()),
             Self::BelowThreshold { .. } => Some(

@@ -151,6 +151,7 @@ def delegation_not_in_snapshot(repo, client):
     umlaut="rôle",
     backslash="a\\b",
     colon="c:role",
+    upper_case="TIMESTAMP",
     number="1.snapshot",
 )
 def unusual_role_name(repo, client, role):
@@ -162,6 +163,21 @@ def unusual_role_name(repo, client, role):
     assert len(client.trusted()) == 5
     names = {path.name for path in client.metadata.parent.iterdir()}
     assert names == {"anchor.json", "metadata", "targets"}, names
+
+
+@case(root="Root", timestamp="TimeStamp", snapshot="SNAPSHOT", targets="tARGETS")
+def delegated_role_that_differs_in_case_alone(repo, client, role):
+    # Where a disk ignores case it must not take the place of what guards against rollback.
+    client.init(repo.served["root"][0])
+    repo.delegate("targets", role)
+    repo.add_target(role, "file", b"contents")
+    publish(repo)
+    assert client.download("file")
+    kept = [path.name.lower() for path in client.metadata.iterdir()]
+    assert len(set(kept)) == len(kept) == 5, kept
+    repo.asked.clear()
+    assert client.download("file")
+    assert (role, 1) not in repo.asked
 
 
 @case(top="targets", root="root")

@@ -1,5 +1,8 @@
 """Whose signatures count: thresholds, doubled ids, kinds of keys, chains of roots."""
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from securesystemslib.signer import Signature
 from simulator import case, signer
 
 
@@ -115,6 +118,65 @@ def keytype_and_scheme(repo, client, kind):
     repo.alter("root", replace)
     assert not client.refresh()
     assert client.version("root") == 2
+
+
+class LongestSalt:
+    """Signs by RSA-PSS as go-tuf does: with the longest salt that fits."""
+
+    def __init__(self):
+        signer_of_key = signer("rsa")
+        self.public_key = signer_of_key.public_key
+        self.private = serialization.load_pem_private_key(signer_of_key.private_bytes, None)
+
+    def sign(self, message):
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.MAX_LENGTH)
+        signed = self.private.sign(message, pss, hashes.SHA256())
+        return Signature(self.public_key.keyid, signed.hex())
+
+
+@case
+def rsa_with_the_longest_salt(repo, client):
+    client.init(repo.served["root"][0])
+    new = repo.add_key("root", LongestSalt())
+    repo.root.roles["root"].threshold += 1
+    repo.publish("root")
+    assert client.refresh()
+    assert client.version("root") == 2
+    repo.publish("root")
+    wrong = new.sign(b"something else").signature
+
+    def replace(envelope):
+        for signature in envelope["signatures"]:
+            if signature["keyid"] == new.public_key.keyid:
+                signature["sig"] = wrong
+
+    repo.alter("root", replace)
+    assert not client.refresh()
+    assert client.version("root") == 2
+
+
+@case
+def one_key_in_two_spellings(repo, client):
+    # In PEM and as a bare point: two ids, two objects, one key.
+    client.init(repo.served["root"][0])
+    key = repo.signers["snapshot"][0].public_key
+    public = serialization.load_pem_public_key(key.keyval["public"].encode())
+    encoded = public.public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+    repo.root.roles["snapshot"].threshold = 2
+
+    def spell(signed):
+        other = {**key.to_dict(), "keyval": {"public": encoded.hex()}}
+        signed["keys"]["spelled"] = other
+        signed["roles"]["snapshot"]["keyids"].append("spelled")
+
+    repo.publish("root", bend=spell)
+    repo.publish("snapshot", "timestamp")
+    repo.alter("snapshot", lambda e: e["signatures"].append({**e["signatures"][0], "keyid": "spelled"}))
+    assert not client.refresh()
+    assert client.version("root") == 2
+    assert client.version("snapshot") is None
 
 
 @case

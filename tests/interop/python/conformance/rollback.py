@@ -1,6 +1,6 @@
 """Older than what was trusted before, and the way back after stolen keys signed high versions."""
 
-from simulator import case
+from simulator import MetaFile, case
 
 
 @case
@@ -62,6 +62,22 @@ def targets_role_removal(repo, client):
     repo.publish("snapshot", "timestamp")
     assert not client.refresh()
     assert client.version("snapshot") == 2
+
+
+@case
+def root_removal_from_snapshot(repo, client):
+    # go-tuf before 0.3 listed the root in the snapshot: 5.5.5 is about targets documents.
+    client.init(repo.served["root"][0])
+    repo.snapshot.meta["root.json"] = MetaFile(7)
+    repo.publish("snapshot", "timestamp")
+    assert client.refresh()
+    repo.snapshot.meta["root.json"] = MetaFile(1)
+    repo.publish("snapshot", "timestamp")
+    assert client.refresh()
+    del repo.snapshot.meta["root.json"]
+    repo.publish("snapshot", "timestamp")
+    assert client.refresh()
+    assert client.version("snapshot") == 4
 
 
 @case
