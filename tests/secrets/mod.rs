@@ -33,7 +33,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Commands whose output holds no secret by their nature, and that take none.
+/// Every command that clap knows is in the table, and every variable whose value it hides.
 fn every_command() {
     let mut missing = Vec::new();
     let mut variables = BTreeSet::new();
