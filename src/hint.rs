@@ -10,3 +10,60 @@ pub trait Hint {
         None
     }
 }
+
+/// The most of a value that an error shows, in characters.
+const SHOWN: usize = 200;
+
+/// A value as an error shows it: what is very long is cut off.
+pub fn shortened(value: &str) -> String {
+    match value.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &value[..at]),
+        None => value.to_owned(),
+    }
+}
+
+/// An address as it may be shown: without a user's name and password, and what follows `?`.
+pub fn bare(address: &str) -> String {
+    let (front, hidden) = match address.split_once('?') {
+        Some((front, _)) => (front, "?…"),
+        None => (address, ""),
+    };
+    let (scheme, rest) = match front.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), front),
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = match authority.rsplit_once('@') {
+        Some((user, host)) if !scheme.is_empty() || user.contains(':') => host,
+        _ => authority,
+    };
+    format!("{scheme}{host}{path}{hidden}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_are_cut_off() {
+        assert_eq!(shortened("ü"), "ü");
+        assert_eq!(shortened(&"ü".repeat(SHOWN)), "ü".repeat(SHOWN));
+        let cut = shortened(&"ü".repeat(SHOWN + 1));
+        assert_eq!(cut, format!("{}…", "ü".repeat(SHOWN)));
+    }
+
+    #[test]
+    fn addresses_are_shown_without_what_is_secret_in_them() {
+        for (address, shown) in [
+            ("https://a.example:8080/x", "https://a.example:8080/x"),
+            ("https://me:word@a.example/x@y", "https://a.example/x@y"),
+            ("https://me:w@rd@a.example", "https://a.example"),
+            ("https://a.example/x?token=1", "https://a.example/x?…"),
+            ("me:word@a.example", "a.example"),
+            ("/a@b/updates", "/a@b/updates"),
+            ("a@b", "a@b"),
+        ] {
+            assert_eq!(bare(address), shown);
+        }
+    }
+}

@@ -24,6 +24,7 @@
 //! - [`publish`]: a repository to and from object storage; a web server; the status page.
 //! - [`provenance`]: checksums, bill of materials and statement of a finished installer.
 //! - [`doctor`]: what will go wrong with a repository and its installers.
+//! - [`programs`]: other programs that are started.
 //! - [`steps`]: what takes time, told to whoever listens.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
 
@@ -41,6 +42,7 @@ pub mod inspect;
 pub mod install;
 pub mod intune;
 pub mod package;
+pub mod programs;
 pub mod provenance;
 pub mod publish;
 pub mod steps;

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod command;
+mod hostile;
 mod intunewin;
 mod not_shown;
 pub mod powershell;
@@ -30,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         not_shown::trials(),
         wixl::trials(),
         wine::trials(),
+        hostile::trials(),
     ]
     .into_iter()
     .flatten()

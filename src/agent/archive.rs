@@ -6,6 +6,8 @@
 //! an installer unpacks one. Nothing is written: members are handed to a visitor, while a
 //! thread inflates what comes next.
 
+mod guard;
+
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,6 +16,7 @@ use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 use crate::hint::Hint;
+use guard::Guard;
 
 /// What is too much.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,8 @@ impl Default for Limits {
 
 /// The longest path of a member, in bytes.
 const PATH_LIMIT: usize = 4096;
+/// All paths together, in bytes: they are kept.
+const NAMES_LIMIT: usize = 16 << 20;
 
 /// A member of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,12 +84,28 @@ pub enum ArchiveError {
     /// More bytes than allowed.
     #[error("it unpacks to more than {0} bytes")]
     Bytes(u64),
+    /// A name, or an extension of a header, that is longer than any path.
+    #[error("a name in it has {0} bytes")]
+    Name(u64),
+    /// All names together are too long.
+    #[error("the names in it have more than {0} bytes")]
+    Names(usize),
+    /// A member whose length stands in an extension of its header.
+    #[error("a member in it has its length in a pax header")]
+    Length,
+}
+
+impl ArchiveError {
+    /// What reading a member's contents failed for.
+    pub fn of_read(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::Read)
+    }
 }
 
 impl Hint for ArchiveError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Read(_) | Self::Members(_) | Self::Bytes(_) => None,
+            Self::Read(_) | Self::Members(_) | Self::Bytes(_) | Self::Names(_) => None,
             _ => Some("tar --format=ustar --no-xattrs -chzf NAME.tar.gz FOLDER".into()),
         }
     }
@@ -163,9 +184,9 @@ fn walk_tar<E: From<ArchiveError>>(
     limits: Limits,
     mut visit: impl FnMut(&Member, &mut dyn Read) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut archive = tar::Archive::new(from);
+    let mut archive = tar::Archive::new(Guard::new(from, limits));
     let mut seen = Seen::new(limits);
-    let broken = |e| E::from(ArchiveError::Read(e));
+    let broken = |error| E::from(ArchiveError::of_read(error));
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         if let Some(member) = member_of(&entry)? {
@@ -235,6 +256,7 @@ fn is_inside(path: &str) -> bool {
 struct Seen {
     limits: Limits,
     bytes: u64,
+    names: usize,
     files: BTreeSet<String>,
     folders: BTreeSet<String>,
 }
@@ -244,6 +266,7 @@ impl Seen {
         Self {
             limits,
             bytes: 0,
+            names: 0,
             files: BTreeSet::new(),
             folders: BTreeSet::new(),
         }
@@ -265,6 +288,10 @@ impl Seen {
         };
         if self.files.len() + self.folders.len() > self.limits.members {
             return Err(ArchiveError::Members(self.limits.members));
+        }
+        self.names += path.len();
+        if self.names > NAMES_LIMIT {
+            return Err(ArchiveError::Names(NAMES_LIMIT));
         }
         self.bytes = self.bytes.saturating_add(member.len.unwrap_or(0));
         match self.bytes > self.limits.bytes {
@@ -315,7 +342,7 @@ mod tests {
             let mut text = String::new();
             contents
                 .read_to_string(&mut text)
-                .map_err(ArchiveError::Read)?;
+                .map_err(ArchiveError::of_read)?;
             found.push(format!("{} {:o} {text}", member.path, member.mode));
             Ok(())
         })
@@ -388,6 +415,68 @@ mod tests {
             ),
             (
                 &[(FILE, "a", &[7; 5000])],
+                "it unpacks to more than 4096 bytes",
+            ),
+        ];
+        let limits = Limits {
+            members: 2,
+            bytes: 4096,
+        };
+        for (rows, sentence) in cases {
+            assert_eq!(listing(&archive(rows), limits), Err((*sentence).into()));
+        }
+    }
+
+    #[test]
+    fn headers_beside_members() {
+        let long = [b'n'; 100];
+        let rows: &[Row<'_>] = &[
+            (EntryType::GNULongName, "././@LongLink", &long),
+            (FILE, "n", b"x"),
+        ];
+        let name = format!("{} 755 x", "n".repeat(100));
+        assert_eq!(listing(&archive(rows), Limits::default()), Ok(vec![name]));
+        let pax = b"13 path=abcd\n";
+        let rows: &[Row<'_>] = &[(EntryType::XHeader, "pax", pax), (FILE, "a", b"x")];
+        let found = listing(&archive(rows), Limits::default());
+        assert_eq!(found, Ok(vec!["abcd 755 x".to_owned()]));
+        let too_long = vec![b'n'; 5000];
+        let extended = vec![b'n'; (1 << 20) + 1];
+        let own = vec![(FOLDER, "./", &b""[..]); 13];
+        let cases: &[(&[Row<'_>], &str)] = &[
+            (
+                &[
+                    (EntryType::GNULongName, "././@LongLink", &too_long),
+                    (FILE, "n", b"x"),
+                ],
+                "a name in it has 5000 bytes",
+            ),
+            (
+                &[
+                    (EntryType::GNULongLink, "././@LongLink", &too_long),
+                    (FILE, "n", b"x"),
+                ],
+                "a name in it has 5000 bytes",
+            ),
+            (
+                &[(EntryType::XHeader, "pax", &extended), (FILE, "a", b"x")],
+                "a name in it has 1048577 bytes",
+            ),
+            (
+                &[
+                    (EntryType::XHeader, "pax", b"11 size=99\n"),
+                    (FILE, "a", b"x"),
+                ],
+                "a member in it has its length in a pax header",
+            ),
+            (
+                &[(EntryType::GNUSparse, "a", b"x")],
+                "\"a\" in it is a sparse file; agents accept directories and regular files only",
+            ),
+            (&own, "it has more than 2 members"),
+            // A directory has no contents, but a header may say that it has.
+            (
+                &[(FOLDER, "a/", &[0; 20_000])],
                 "it unpacks to more than 4096 bytes",
             ),
         ];

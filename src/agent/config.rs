@@ -9,8 +9,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::duration::GoDuration;
-use crate::hint::Hint;
+use crate::hint::{Hint, bare, shortened};
 use crate::install::Os;
+use crate::tuf::name::{NameError, check_component};
 
 /// Fleet's own update repository, the default.
 pub const FLEET_UPDATES: &str = "https://updates.fleetdm.com";
@@ -186,6 +187,26 @@ pub enum ConfigError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A channel that no target can have.
+    #[error("{flag}: {why}")]
+    Channel {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong with the name.
+        why: NameError,
+    },
+    /// A value that is longer than what must hold it.
+    #[error("{flag}: {len} bytes are more than {holder} can hold ({limit})")]
+    Long {
+        /// The flag.
+        flag: &'static str,
+        /// Bytes.
+        len: usize,
+        /// What is to hold them.
+        holder: &'static str,
+        /// The most.
+        limit: usize,
+    },
     /// A secret value that is none; it is not shown.
     #[error("{flag} {why}")]
     Hidden {
@@ -212,7 +233,9 @@ impl Hint for ConfigError {
         match self {
             Self::Needs { other, .. } => Some(format!("add {other}")),
             Self::Exclusive(_, second) => Some(format!("leave out {second}")),
-            Self::Value { .. } | Self::Hidden { .. } => None,
+            Self::Value { .. } | Self::Channel { .. } | Self::Long { .. } | Self::Hidden { .. } => {
+                None
+            }
         }
     }
 }
@@ -225,9 +248,10 @@ impl Config {
         self.check_exclusions()
     }
 
-    fn check_texts(&self) -> Result<(), ConfigError> {
+    /// What is free text, by its flags; channels are the third to the fifth.
+    fn texts(&self) -> [(&'static str, Option<&String>); 9] {
         let channels = &self.channels;
-        let texts = [
+        [
             ("--fleet-url", self.enrollment.as_ref().map(|e| &e.url)),
             ("--update-url", Some(&self.update_url)),
             ("--orbit-channel", Some(&channels.orbit)),
@@ -240,19 +264,20 @@ impl Config {
             ("--end-user-email", self.end_user_email.as_ref()),
             ("--osquery-db", self.osquery_db.as_ref()),
             ("--identifier", self.identifier.as_ref()),
-        ];
+        ]
+    }
+
+    fn check_texts(&self) -> Result<(), ConfigError> {
+        let texts = self.texts();
         for (flag, text) in texts {
             if let Some(text) = text {
                 check_text(flag, text)?;
             }
         }
         for (flag, channel) in &texts[2..5] {
-            if let Some(channel) = channel.filter(|channel| !is_channel(channel)) {
-                return Err(refused(
-                    flag,
-                    channel,
-                    "is no channel: a word without slashes",
-                ));
+            if let Some(channel) = channel {
+                check_component("channel", channel)
+                    .map_err(|why| ConfigError::Channel { flag, why })?;
             }
         }
         let secret = self.enrollment.as_ref().map(|e| e.secret.reveal());
@@ -288,6 +313,10 @@ impl Config {
                 id,
                 "is no identifier like com.example.agent",
             ));
+        }
+        if let Some(id) = &self.identifier {
+            // A Mac's receipt is a file of that name.
+            check_len("--identifier", id, "a Mac's receipt", 200)?;
         }
         if self.cpu_quota == Some(0) {
             return Err(refused("--cpu-quota", "0", "is not positive"));
@@ -370,11 +399,36 @@ impl Config {
         (limited, out)
     }
 
-    /// Checks what depends on the system, after [`Config::limited_to`].
+    /// Checks that the system can hold what it is told, after [`Config::limited_to`].
+    pub fn check_lengths(&self, os: Os) -> Result<(), ConfigError> {
+        // execve(2), MAX_ARG_STRLEN: 128 KiB with the name. Windows, SetEnvironmentVariable:
+        // 32,767 characters.
+        let limit = match os {
+            Os::Linux | Os::Macos => 131_000,
+            Os::Windows => 32_700,
+        };
+        let secret = self.enrollment.as_ref().map(|e| e.secret.reveal());
+        let secret = secret.filter(|_| os == Os::Linux).unwrap_or_default();
+        let holder = "the service's environment";
+        check_len("--enroll-secret", secret, holder, limit)?;
+        for (flag, text) in self.texts() {
+            check_len(flag, text.map_or("", String::as_str), holder, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Checks what of paths depends on the system, after [`Config::limited_to`].
     pub fn check_for(&self, os: Os) -> Result<(), ConfigError> {
         let Some(db) = &self.osquery_db else {
             return Ok(());
         };
+        // PATH_MAX, with room for the names of the files in it.
+        let limit = match os {
+            Os::Linux => 4000,
+            Os::Macos => 960,
+            Os::Windows => 32_700,
+        };
+        check_len("--osquery-db", db, "a path", limit)?;
         let (absolute, why) = match os {
             Os::Windows => (
                 is_windows_absolute(db),
@@ -393,8 +447,27 @@ impl Config {
 }
 
 fn refused(flag: &'static str, value: &str, why: &'static str) -> ConfigError {
+    let value = shortened(value);
     let value = value.chars().flat_map(char::escape_debug).collect();
     ConfigError::Value { flag, value, why }
+}
+
+fn check_len(
+    flag: &'static str,
+    text: &str,
+    holder: &'static str,
+    limit: usize,
+) -> Result<(), ConfigError> {
+    let len = text.len();
+    match len > limit {
+        false => Ok(()),
+        true => Err(ConfigError::Long {
+            flag,
+            len,
+            holder,
+            limit,
+        }),
+    }
 }
 
 fn check_text(flag: &'static str, text: &str) -> Result<(), ConfigError> {
@@ -409,21 +482,21 @@ fn check_text(flag: &'static str, text: &str) -> Result<(), ConfigError> {
     }
 }
 
+/// Checks an address that hosts are told; `flag` is where it was given.
+pub fn check_address(flag: &'static str, text: &str) -> Result<(), ConfigError> {
+    check_text(flag, text)?;
+    check_url(flag, text)
+}
+
 fn check_url(flag: &'static str, text: &str) -> Result<(), ConfigError> {
     let wrong = "is no address like https://fleet.example.com";
-    let url = Url::parse(text).map_err(|_| refused(flag, text, wrong))?;
+    let url = Url::parse(text).map_err(|_| refused(flag, &bare(text), wrong))?;
     let host = url.host_str().is_some_and(|host| !host.is_empty());
     let plain = url.query().is_none() && url.fragment().is_none() && !text.contains(' ');
     match matches!(url.scheme(), "http" | "https") && host && plain {
         true => Ok(()),
-        false => Err(refused(flag, text, wrong)),
+        false => Err(refused(flag, &bare(text), wrong)),
     }
-}
-
-/// Whether a word can be a channel: one part of a target's name.
-pub fn is_channel(word: &str) -> bool {
-    !matches!(word, "" | "." | "..")
-        && !word.contains(|c: char| "/\\".contains(c) || c.is_control())
 }
 
 // RFC 5321 4.1.2 without quoted local parts and address literals, as the agent's parser
@@ -520,8 +593,16 @@ mod tests {
                 with(|c| c.update_url = "ftp://x".into()),
             ),
             (
-                "--orbit-channel: `../x` is no channel: a word without slashes",
+                "--orbit-channel: the channel \"../x\" cannot be used: it contains a slash",
                 with(|c| c.channels.orbit = "../x".into()),
+            ),
+            (
+                "--desktop-channel: the channel \"100%\" cannot be used: it contains one of ? # % * : | \" < >",
+                with(|c| c.channels.desktop = "100%".into()),
+            ),
+            (
+                "--identifier: 201 bytes are more than a Mac's receipt can hold (200)",
+                with(|c| c.identifier = Some("a".repeat(201))),
             ),
             (
                 "--end-user-email: `nobody` is no e-mail address",
@@ -566,6 +647,22 @@ mod tests {
         ];
         for (os, flags) in cases {
             assert_eq!(all.limited_to(os).1, flags, "{os:?}");
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        let secret = |len| enrolled("https://a.example", &"s".repeat(len));
+        let email = |len| with(|c| c.end_user_email = Some("e".repeat(len)));
+        for (os, config, fits) in [
+            (Os::Linux, secret(131_000), true),
+            (Os::Linux, secret(131_001), false),
+            (Os::Macos, secret(131_001), true),
+            (Os::Windows, secret(131_001), true),
+            (Os::Windows, email(32_700), true),
+            (Os::Windows, email(32_701), false),
+        ] {
+            assert_eq!(config.check_lengths(os).is_ok(), fits, "{os:?}");
         }
     }
 

@@ -20,7 +20,8 @@ use crate::install::{
     Entry, Identity, Lifecycle, Moment, Os, Property, Restart, Service, Setting, Step, Tree,
     Windows,
 };
-use crate::templates::{self, TemplateError, escape::msi_formatted};
+use crate::templates::escape::{EscapeError, msi_formatted};
+use crate::templates::{self, TemplateError};
 
 const SERVICE: &str = "Fleet osquery";
 const PROGRAM: &str = "bin/orbit/orbit.exe";
@@ -69,6 +70,7 @@ const LEFTOVERS: [&str; 26] = [
 /// Everything that an installer for Windows puts on a host. `config` was checked and limited
 /// to [`Os::Windows`].
 pub fn tree(config: &Config, fetched: &Fetched, identity: Identity) -> Result<Tree, AgentError> {
+    check_folders(config)?;
     let mut entries = layout::entries("", config, fetched)?;
     let orbit = fetched.program(Component::Orbit)?;
     let copy = crate::install::Content::Shared(orbit.file.clone());
@@ -97,6 +99,40 @@ pub fn tree(config: &Config, fetched: &Fetched, identity: Identity) -> Result<Tr
         leftovers: LEFTOVERS.map(String::from).to_vec(),
         windows: Some(windows()),
     })
+}
+
+/// Words that are devices wherever they stand in a path, also with an extension. Microsoft,
+/// "Naming Files, Paths, and Namespaces".
+const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+
+/// Channels are names of folders.
+fn check_folders(config: &Config) -> Result<(), AgentError> {
+    let channels = &config.channels;
+    for (flag, channel) in [
+        ("--orbit-channel", &channels.orbit),
+        ("--osqueryd-channel", &channels.osqueryd),
+        ("--desktop-channel", &channels.desktop),
+    ] {
+        if is_device(channel) {
+            let source = EscapeError {
+                grammar: "a folder on Windows",
+                what: "the name of a device".to_owned(),
+            };
+            let value = flag.to_owned();
+            return Err(TemplateError::Refused { value, source }.into());
+        }
+    }
+    Ok(())
+}
+
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    let stem = stem.to_ascii_lowercase();
+    let numbered = ["com", "lpt"].iter().any(|port| {
+        let number = stem.strip_prefix(port);
+        number.is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+    });
+    numbered || DEVICES.contains(&stem.as_str())
 }
 
 fn windows() -> Windows {
@@ -304,4 +340,19 @@ fn manifest(fetched: &Fetched) -> Result<String, AgentError> {
         "windows/osquery.man",
         &json!({ "program": program, "events": events }),
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_windows() {
+        for name in ["nul", "CON", "aux.1", "com1", "LPT9.stable", "prn .x"] {
+            assert!(is_device(name), "{name}");
+        }
+        for name in ["stable", "null", "com", "com10", "console", "1.nul", "lptx"] {
+            assert!(!is_device(name), "{name}");
+        }
+    }
 }

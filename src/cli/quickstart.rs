@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::package::{Built, Options, Summary, build};
 use super::{CliError, Printer, Surroundings};
@@ -90,7 +91,7 @@ fn prepare(dir: &Path) -> Result<(), CliError> {
 }
 
 /// Random passphrases, one for each role.
-struct Throwaway(Vec<(Role, String)>);
+struct Throwaway(Vec<(Role, Zeroizing<String>)>);
 
 impl Throwaway {
     fn new() -> Result<Self, CliError> {
@@ -100,16 +101,16 @@ impl Throwaway {
 
     fn of(&self, role: Role) -> Passphrase {
         let word = self.0.iter().find(|(of, _)| *of == role);
-        Passphrase::new(word.map(|(_, word)| word.clone()).unwrap_or_default())
+        Passphrase::new(word.map(|(_, word)| word.to_string()).unwrap_or_default())
     }
 }
 
-fn random_word() -> Result<String, CliError> {
-    let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes).map_err(|e| {
+fn random_word() -> Result<Zeroizing<String>, CliError> {
+    let mut bytes = Zeroizing::new([0; 12]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(|e| {
         std::io::Error::other(format!("the operating system gives no random bytes: {e}"))
     })?;
-    Ok(hex::encode(bytes))
+    Ok(Zeroizing::new(hex::encode(bytes.as_slice())))
 }
 
 impl Passphrases for Throwaway {
@@ -123,10 +124,10 @@ impl Passphrases for Throwaway {
 }
 
 fn write_passphrases(dir: &Path, throwaway: &Throwaway) -> Result<(), CliError> {
-    let mut text = String::new();
+    let mut text = Zeroizing::new(String::new());
     for (role, word) in &throwaway.0 {
         let role = role.name().to_uppercase();
-        let _ = writeln!(text, "export FLEET_{role}_PASSPHRASE={word}");
+        let _ = writeln!(text, "export FLEET_{role}_PASSPHRASE={}", **word);
     }
     Ok(fs::write_atomic(
         &dir.join("passphrases.env"),
@@ -191,7 +192,7 @@ fn make_installers(
     let config = Config {
         enrollment: Some(Enrollment {
             url: "https://fleet.example.com".into(),
-            secret: Secret::new(random_word()?),
+            secret: Secret::new(random_word()?.as_str()),
         }),
         update_url: "https://updates.example.com".into(),
         desktop: true,

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::hint::Hint;
+use crate::hint::{Hint, bare};
 
 /// A file that is being read.
 pub struct Blob {
@@ -79,7 +79,7 @@ pub fn open(place: &str, options: HttpOptions) -> Result<Box<dyn Store>, StoreEr
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Neither a URL that can be read nor a folder.
-    #[error("`{0}` is neither a folder nor a URL with http, https, file, s3, gs or az")]
+    #[error("`{}` is neither a folder nor a URL with http, https, file, s3, gs or az", bare(.0))]
     Place(String),
     /// A folder that is not there.
     #[error("{} is no folder", .0.display())]

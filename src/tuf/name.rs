@@ -81,7 +81,7 @@ fn check_part(what: &'static str, value: &str, component: &str) -> Result<(), Na
 fn refuse(what: &'static str, value: &str, reason: &'static str) -> Result<(), NameError> {
     Err(NameError {
         what,
-        value: value.to_owned(),
+        value: crate::hint::shortened(value),
         reason,
     })
 }

@@ -233,6 +233,18 @@ impl Run {
     /// Runs it to its end.
     #[track_caller]
     pub fn run(&self) -> Ran {
+        self.watched(|_| ())
+    }
+
+    /// Runs it to its end; answers its peak resident set too, in bytes.
+    #[track_caller]
+    pub fn measured(&self) -> (Ran, u64) {
+        let mut peak = 0;
+        let ran = self.watched(|process| peak = peak.max(high_water(process)));
+        (ran, peak)
+    }
+
+    fn watched(&self, mut look: impl FnMut(u32)) -> Ran {
         let mut child = self.spawn();
         let mut stdin = child.stdin.take().unwrap();
         let input = self.input.clone();
@@ -249,7 +261,10 @@ impl Run {
                     child.wait().unwrap();
                     panic!("{self}: no end after {:?}", self.limit);
                 }
-                None => std::thread::sleep(Duration::from_millis(5)),
+                None => {
+                    look(child.id());
+                    std::thread::sleep(Duration::from_millis(5));
+                }
             }
         };
         Ran {
@@ -283,6 +298,14 @@ impl fmt::Display for Run {
             .iter()
             .try_for_each(|a| write!(f, " {}", a.to_string_lossy()))
     }
+}
+
+// proc(5), `VmHWM`: peak resident set, in KiB.
+fn high_water(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.map_or(0, |kib| kib.parse::<u64>().unwrap() << 10)
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {

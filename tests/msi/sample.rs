@@ -127,7 +127,12 @@ impl Sample {
         let file = Shared::verified_bytes(bytes.to_vec(), Path::new(target.file));
         Program {
             target,
-            channel: "stable".into(),
+            channel: match component {
+                Component::Orbit => &self.config.channels.orbit,
+                Component::Osqueryd => &self.config.channels.osqueryd,
+                Component::Desktop => &self.config.channels.desktop,
+            }
+            .clone(),
             version: Some(self.version.into()),
             file,
             sha512: String::new(),

@@ -15,7 +15,7 @@ use super::signing::{Issuer, RSA};
 use crate::harness::scratch::{Ran, Run};
 use crate::harness::{Scratch, trial_needing};
 
-const NEEDS: &[&str] = &["wine", "wineserver", "x86_64-w64-mingw32-gcc", "msiinfo"];
+pub const NEEDS: &[&str] = &["wine", "wineserver", "x86_64-w64-mingw32-gcc", "msiinfo"];
 const SERVICE_KEY: &str = r"HKLM\SYSTEM\CurrentControlSet\Services\Fleet osquery";
 const PRODUCTS: &str = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall";
 const VARIABLES: &str = r"HKLM\System\CurrentControlSet\Control\Session Manager\Environment";
@@ -56,13 +56,13 @@ const NEEDS_SIGNING: &[&str] = &[
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A Windows of a test's own.
-struct Wine {
-    scratch: Scratch,
+pub struct Wine {
+    pub scratch: Scratch,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Wine {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let scratch = Scratch::new();
         let status = std::process::Command::new("cp")
@@ -77,7 +77,7 @@ impl Wine {
         }
     }
 
-    fn wine(&self, args: &[&str]) -> Run {
+    pub fn wine(&self, args: &[&str]) -> Run {
         in_prefix(&self.scratch, &self.scratch.join("prefix"), "wine", args)
     }
 
@@ -91,16 +91,16 @@ impl Wine {
         ran
     }
 
-    fn install(&self, msi: &Path, properties: &[&str]) {
+    pub fn install(&self, msi: &Path, properties: &[&str]) {
         let ran = self.msiexec("/i", msi, properties);
         assert_eq!(ran.code, Some(0), "{}", self.log());
     }
 
-    fn remove(&self, msi: &Path) {
+    pub fn remove(&self, msi: &Path) {
         assert_eq!(self.msiexec("/x", msi, &[]).code, Some(0), "{}", self.log());
     }
 
-    fn wait(&self) {
+    pub fn wait(&self) {
         // The service goes on running: only what is written to the registry is waited for.
         std::thread::sleep(std::time::Duration::from_millis(300));
     }
@@ -110,11 +110,11 @@ impl Wine {
         self.scratch.join("prefix/drive_c").join(name)
     }
 
-    fn orbit(&self, name: &str) -> PathBuf {
+    pub fn orbit(&self, name: &str) -> PathBuf {
         self.path("Program Files/Orbit").join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         let bytes = std::fs::read(self.path(name)).unwrap_or_default();
         match bytes.starts_with(&[0xff, 0xfe]) {
             true => {
@@ -127,7 +127,7 @@ impl Wine {
         }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.text("log")
     }
 
@@ -148,7 +148,7 @@ impl Wine {
         (ran.code == Some(0)).then(|| ran.text().replace('\r', ""))
     }
 
-    fn environment(&self) -> Vec<String> {
+    pub fn environment(&self) -> Vec<String> {
         let values = self.registry(SERVICE_KEY).expect("the service's key");
         let line = values
             .lines()
@@ -160,7 +160,7 @@ impl Wine {
         strings.trim().split(r"\0").map(String::from).collect()
     }
 
-    fn service(&self) -> String {
+    pub fn service(&self) -> String {
         let ran = self.wine(&["sc", "query", "Fleet osquery"]).run();
         let text = ran.text().to_owned();
         let state = text.lines().find(|line| line.contains("STATE"));
@@ -190,7 +190,7 @@ impl Wine {
         versions
     }
 
-    fn nothing_is_left(&self) {
+    pub fn nothing_is_left(&self) {
         assert!(!self.path("Program Files/Orbit").exists());
         assert_eq!(self.registry(SERVICE_KEY), None);
         assert_eq!(self.products(), Vec::<String>::new());
@@ -254,7 +254,7 @@ fn prepared(scratch: &Scratch) -> PathBuf {
     prefix
 }
 
-fn compile(scratch: &Scratch, source: &str, more: &[&str]) -> PathBuf {
+pub fn compile(scratch: &Scratch, source: &str, more: &[&str]) -> PathBuf {
     let fixtures = crate::harness::fixtures().join("msi");
     let out = scratch.join(source).with_extension("exe");
     let mut args = vec![
@@ -270,7 +270,7 @@ fn compile(scratch: &Scratch, source: &str, more: &[&str]) -> PathBuf {
 }
 
 /// A sample whose orbit is a real service, of version `number`.
-fn agent(scratch: &Scratch, version: &'static str) -> Sample {
+pub fn agent(scratch: &Scratch, version: &'static str) -> Sample {
     let commas = format!("-DFILE_VERSION={},0", version.replace('.', ","));
     let rc = crate::harness::fixtures().join("msi/service.rc");
     let args = [commas.as_str(), rc.to_str().unwrap(), "service.o"];

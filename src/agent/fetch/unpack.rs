@@ -90,7 +90,7 @@ fn copy(from: &mut dyn Read, to: &mut File) -> Result<(u64, [u8; 32]), Unpacking
                     .map_err(Unpacking::Temporary)?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(ArchiveError::Read(e).into()),
+            Err(e) => return Err(ArchiveError::of_read(e).into()),
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum Credentials {
     /// PKCS #12, as Keychain Access exports it.
     P12 {
         /// The file's bytes.
-        bytes: Vec<u8>,
+        bytes: Zeroizing<Vec<u8>>,
         /// Its password.
         password: Zeroizing<String>,
         /// File.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::agent::config::{FLEET_UPDATES, FLEET_UPDATES_FORMER};
 use crate::cli::CliError;
 use crate::fs;
+use crate::hint::bare;
 
 /// The root metadata of Fleet's own repository; clients walk on from it to the newest.
 const FLEET_ROOT: &[u8] = include_bytes!("fleet-root.json");
@@ -24,7 +25,8 @@ pub fn of(given: Option<&str>, url: &str) -> Result<Vec<u8>, CliError> {
         None if [FLEET_UPDATES, FLEET_UPDATES_FORMER].contains(&trimmed) => Ok(FLEET_ROOT.to_vec()),
         None => Err(CliError::usage(
             format!(
-                "--update-url {url} needs --update-roots: trust in a repository begins elsewhere"
+                "--update-url {} needs --update-roots: trust in a repository begins elsewhere",
+                bare(url)
             ),
             HOW,
         )),

@@ -49,6 +49,7 @@ fn limited(options: &Options, format: Format) -> Result<Applied, CliError> {
     let (scripts, without) = scripts::limited_to(&options.scripts, format);
     left_out.extend(without);
     let systems: BTreeSet<_> = options.installers.iter().map(|(f, _)| f.os()).collect();
+    config.check_lengths(os)?;
     match config.check_for(os) {
         Err(error) if systems.len() == 1 => return Err(error.into()),
         Err(_) => {

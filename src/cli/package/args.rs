@@ -3,6 +3,7 @@
 //! Switches are Go's: `--debug`, `--debug=true`, `--debug=false`. Nothing is looked up here;
 //! [`super::options`] makes sense of it.
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use super::caching::CacheArgs;
 use super::naming::Naming;
 use super::provenance::ProvenanceArgs;
 use super::scripts::ScriptArgs;
-use crate::agent::config::HostIdentifier;
+use crate::agent::config::{HostIdentifier, Secret};
 use crate::agent::duration::GoDuration;
 use crate::package::{Compression, Format};
 
@@ -44,6 +45,11 @@ pub(in crate::cli) fn switch(text: &str) -> Result<bool, String> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("use true or false".into()),
     }
+}
+
+/// What is never shown, and wiped after use.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
 }
 
 fn host_identifier(text: &str) -> Result<HostIdentifier, String> {
@@ -205,10 +211,11 @@ pub struct FleetArgs {
     #[arg(
         long,
         value_name = "SECRET",
+        value_parser = secret,
         env = "FLEETPACK_ENROLL_SECRET",
         hide_env_values = true
     )]
-    pub enroll_secret: Option<String>,
+    pub enroll_secret: Option<Secret>,
 
     /// File that holds the enroll secret; `-` for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "enroll_secret")]
@@ -375,10 +382,11 @@ pub struct MacosArgs {
     #[arg(
         long,
         value_name = "PEM",
+        value_parser = secret,
         env = "FLEETCTL_MACOS_DEVID_PEM_CONTENT",
         hide_env_values = true
     )]
-    pub macos_devid_pem_content: Option<String>,
+    pub macos_devid_pem_content: Option<Secret>,
 
     /// File with that certificate and key (PEM)
     #[arg(long, value_name = "FILE", conflicts_with = "macos_devid_p12")]
@@ -419,10 +427,11 @@ pub struct MacosArgs {
     #[arg(
         long,
         value_name = "PEM",
+        value_parser = secret,
         env = "FLEETCTL_APP_STORE_CONNECT_API_KEY_CONTENT",
         hide_env_values = true
     )]
-    pub app_store_connect_api_key_content: Option<String>,
+    pub app_store_connect_api_key_content: Option<Secret>,
 
     /// Write the manifest for MDM's InstallEnterpriseApplication; URL is where Macs will find
     /// the package, or the folder when it ends in a slash

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::args::MacosArgs;
 use super::build::Committed;
-use crate::agent::config::Config;
+use crate::agent::config::{Config, Secret};
 use crate::agent::mobileconfig;
 use crate::apple::manifest::manifest;
 use crate::apple::notary::{ApiKey, Endpoints, Notary, Patience};
@@ -31,7 +31,7 @@ pub struct Finish {
     timestamp: Option<Url>,
     notary: Option<Notary>,
     manifest: Option<String>,
-    profile: Option<(PathBuf, Vec<u8>)>,
+    profile: Option<(PathBuf, Zeroizing<Vec<u8>>)>,
 }
 
 /// A file beside the package, complete but without its name.
@@ -178,12 +178,12 @@ fn credentials(
     if let Some(path) = &args.macos_devid_p12 {
         let password = surroundings.secret("FLEETPACK_MACOS_P12_PASSWORD");
         return Ok(Some(Credentials::P12 {
-            bytes: file("--macos-devid-p12", path)?,
+            bytes: Zeroizing::new(file("--macos-devid-p12", path)?),
             password: password.unwrap_or_default(),
             name: path.display().to_string(),
         }));
     }
-    let content = args.macos_devid_pem_content.as_deref();
+    let content = args.macos_devid_pem_content.as_ref().map(Secret::reveal);
     Ok(content
         .filter(|content| !content.is_empty())
         .map(|content| Credentials::Pem {
@@ -236,7 +236,8 @@ fn notary(args: &MacosArgs, surroundings: &Surroundings) -> Result<Option<Notary
             "add --app-store-connect-api-key-id, -issuer and -content",
         ));
     };
-    let key = ApiKey::new(id, issuer, content).map_err(crate::apple::notary::NotaryError::from)?;
+    let key = ApiKey::new(id, issuer, content.reveal())
+        .map_err(crate::apple::notary::NotaryError::from)?;
     let (endpoints, patience) = match surroundings.variable("FLEETPACK_APPLE_STAND_IN") {
         None => (Endpoints::default(), Patience::default()),
         Some(base) => stand_in(&base)?,
@@ -281,7 +282,7 @@ fn profile(
     args: &MacosArgs,
     config: &mut Config,
     identity: Option<&Identity>,
-) -> Result<Vec<u8>, CliError> {
+) -> Result<Zeroizing<Vec<u8>>, CliError> {
     if !config.use_system_configuration {
         return Err(CliError::usage(
             "--mobileconfig makes the profile that --use-system-configuration reads",
@@ -303,9 +304,10 @@ fn profile(
     .check()?;
     let text =
         mobileconfig::profile(config, &enrollment).map_err(crate::agent::AgentError::from)?;
+    let text = Zeroizing::new(text);
     match (args.sign_mobileconfig, identity) {
-        (false, _) => Ok(text.into_bytes()),
-        (true, Some(identity)) => Ok(identity.sign_profile(&text)?),
+        (false, _) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
+        (true, Some(identity)) => Ok(Zeroizing::new(identity.sign_profile(&text)?)),
         (true, None) => Err(CliError::usage(
             "--sign-mobileconfig needs a certificate",
             "add --macos-devid-pem FILE",

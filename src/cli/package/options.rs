@@ -14,7 +14,7 @@ use super::macos::{self, Finish};
 use super::naming::Naming;
 use super::scripts::Scripts;
 use super::signing::Signing;
-use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret};
+use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret, check_address};
 use crate::agent::fetched::Documents;
 use crate::cache::Cache;
 use crate::cli::{CliError, Printer, Surroundings};
@@ -275,6 +275,9 @@ fn rpm(key: Option<&Path>, surroundings: &Surroundings) -> Result<Rpm, CliError>
 /// Where hosts update from: a folder is told to them as a `file` URL, with a warning.
 fn agent_update_url(updates: &UpdatesArgs, warnings: &mut Vec<String>) -> Result<String, CliError> {
     if let Some(url) = &updates.agent_update_url {
+        if !url.starts_with("file://") {
+            check_address("--agent-update-url", url)?;
+        }
         return Ok(url.clone());
     }
     let typed = &updates.update_url;
@@ -346,7 +349,7 @@ fn config(args: Args, update_url: String) -> Result<Config, CliError> {
 
 fn enrollment(fleet: &FleetArgs) -> Result<Option<Enrollment>, CliError> {
     let secret = match (&fleet.enroll_secret, &fleet.enroll_secret_file) {
-        (Some(secret), _) => Some(Secret::new(secret.as_str())),
+        (Some(secret), _) => Some(secret.clone()),
         (None, Some(file)) => Some(secret_from(file)?),
         (None, None) => None,
     };

@@ -44,15 +44,24 @@ impl ScriptArgs {
         let mut scripts = Scripts::new();
         for (event, file) in files {
             if let Some(file) = file {
-                scripts.insert(event, script(file)?);
+                scripts.insert(event, script(flag(event), file)?);
             }
         }
         Ok(scripts)
     }
 }
 
-fn script(file: &Path) -> Result<AdminScript, CliError> {
+fn script(flag: &str, file: &Path) -> Result<AdminScript, CliError> {
     let body = read_file(file)?;
+    if body.contains(&0) {
+        return Err(CliError::usage(
+            format!(
+                "{flag}: {} holds a NUL character, as no script does",
+                file.display()
+            ),
+            format!("{flag} FILE, a script with its interpreter in the first line: #!/bin/sh"),
+        ));
+    }
     if !body.starts_with(b"#!") {
         return Err(CliError::usage(
             format!("{} is no script: it does not begin with #!", file.display()),

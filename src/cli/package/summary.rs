@@ -16,6 +16,7 @@ use crate::agent::config::Config;
 use crate::cli::units::time;
 use crate::cli::{CliError, progress};
 use crate::fs;
+use crate::hint::bare;
 use crate::steps::{self, Kind, Told};
 
 pub use crate::cli::units::size;
@@ -73,9 +74,13 @@ impl<'a> Summary<'a> {
         lines.push(match &config.enrollment {
             Some(enrollment) => format!(
                 "for {}, updates from {}; the enroll secret is inside: keep it where only hosts get it",
-                enrollment.url, config.update_url
+                bare(&enrollment.url),
+                bare(&config.update_url)
             ),
-            None => format!("updates from {}; no enroll secret inside", config.update_url),
+            None => format!(
+                "updates from {}; no enroll secret inside",
+                bare(&config.update_url)
+            ),
         });
         if let [_, _, ..] = &self.packages[..] {
             let bytes = self.packages.iter().map(|package| package.size).sum();

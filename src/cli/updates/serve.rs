@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{CliError, Place, Printer};
 use crate::publish::serve::{Catalogue, Server};
@@ -77,7 +78,7 @@ fn tls_config(certificate: &PathBuf, key: &PathBuf) -> Result<rustls::ServerConf
         let bytes = crate::fs::read_limited(path, 1 << 20)?;
         bytes.ok_or_else(|| std::io::Error::other(format!("{} does not exist", path.display())))
     };
-    let (chain, private) = (read(certificate)?, read(key)?);
+    let (chain, private) = (read(certificate)?, Zeroizing::new(read(key)?));
     let (chain_name, key_name) = (certificate.display().to_string(), key.display().to_string());
     let pair = tls::certified_key((&chain, &chain_name), (&private, &key_name))
         .map_err(crate::store::StoreError::from)?;

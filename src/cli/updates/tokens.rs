@@ -65,8 +65,14 @@ fn pin(
                 "pin-source=file:/path/of/it in the URI names it",
             )
         })?;
-        let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-        return Ok((Zeroizing::new(text), path.display().to_string()));
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            CliError::usage(
+                format!("the PIN in {} is no UTF-8 text", path.display()),
+                "write the PIN alone into the file",
+            )
+        })?;
+        let text = Zeroizing::new(text.trim_end().to_owned());
+        return Ok((text, path.display().to_string()));
     }
     if let Some(pin) = surroundings.secret(&variable) {
         return Ok((pin, variable));

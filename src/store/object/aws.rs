@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Setting};
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::credentials::{Access, Refusal};
 
@@ -105,16 +106,13 @@ fn run(command: &str) -> Result<StaticKeys, Refusal> {
             "credential_process `{command}` of the profile {why}"
         ))
     };
-    let output = std::process::Command::new("sh")
-        .args(["-c", command])
-        .stdin(std::process::Stdio::null())
-        .stderr(std::process::Stdio::inherit())
-        .output()
+    let output = crate::programs::output("sh", ["-c", command])
         .map_err(|error| failed(format!("cannot be run: {error}")))?;
     if !output.status.success() {
         return Err(failed(format!("failed ({})", output.status)));
     }
-    serde_json::from_slice(&output.stdout)
+    let stdout = Zeroizing::new(output.stdout);
+    serde_json::from_slice(&stdout)
         .map_err(|_| failed("did not print the JSON object that it must".to_owned()))
 }
 
@@ -133,7 +131,7 @@ pub(super) struct Profile {
     /// Somebody asked for this one.
     named: bool,
     found: bool,
-    settings: BTreeMap<String, String>,
+    settings: BTreeMap<String, Zeroizing<String>>,
     /// Files that nobody named and that cannot be read, with the reason.
     unread: Vec<String>,
 }
@@ -158,7 +156,10 @@ impl Profile {
             let asked = profile.named || given.is_some();
             let path = given.unwrap_or_else(|| home.join(".aws").join(file));
             match crate::fs::read_limited(&path, 1 << 20) {
-                Ok(bytes) => profile.read(&String::from_utf8_lossy(&bytes.unwrap_or_default())),
+                Ok(bytes) => {
+                    let bytes = Zeroizing::new(bytes.unwrap_or_default());
+                    profile.read(&String::from_utf8_lossy(&bytes));
+                }
                 Err(error) if asked => {
                     let path = path.display();
                     return Err(Refusal::NoCredentials(format!("{path}: {error}")));
@@ -211,14 +212,15 @@ impl Profile {
                 && !comment
             {
                 let key = key.trim().to_ascii_lowercase();
-                self.settings.insert(key, value.trim().to_owned());
+                let value = Zeroizing::new(value.trim().to_owned());
+                self.settings.insert(key, value);
             }
         }
     }
 
     /// A setting.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.settings.get(key).map(String::as_str)
+        self.settings.get(key).map(|value| value.as_str())
     }
 
     fn keys(&self) -> Result<Keys, Refusal> {

@@ -13,8 +13,13 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use zeroize::Zeroizing;
 
 use super::aws::{self, Profile};
+
+/// Variables of the clouds' tools: how their names begin, and others.
+const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+const OURS: [&str; 3] = ["HOME", "STORAGE_EMULATOR_HOST", "IDENTITY_ENDPOINT"];
 
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
@@ -43,7 +48,7 @@ pub(super) enum Refusal {
 pub struct Access {
     /// Address of an S3-compatible service, or of an emulator.
     pub endpoint: Option<String>,
-    variables: BTreeMap<String, String>,
+    variables: BTreeMap<String, Zeroizing<String>>,
 }
 
 impl Access {
@@ -52,7 +57,13 @@ impl Access {
         endpoint: Option<String>,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
-        let variables = variables.into_iter().filter(|(_, value)| !value.is_empty());
+        // Nothing else is kept: what is here may hold passphrases.
+        let ours = |name: &str| {
+            OURS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        };
+        let variables = variables.into_iter();
+        let variables = variables.map(|(name, value)| (name, Zeroizing::new(value)));
+        let variables = variables.filter(|(name, value)| !value.is_empty() && ours(name));
         Self {
             endpoint,
             variables: variables.collect(),
@@ -69,16 +80,18 @@ impl Access {
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned()
+        self.variables.get(name).map(|value| value.to_string())
     }
 
     // The variables that `object_store` knows by the same names in lower case.
-    fn known<K: FromStr>(&self, prefix: &str) -> impl Iterator<Item = (K, &String)> {
+    fn known<K: FromStr>(&self, prefix: &str) -> impl Iterator<Item = (K, &str)> {
         let named = self
             .variables
             .iter()
             .filter(move |(name, _)| name.starts_with(prefix));
-        named.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)))
+        named.filter_map(|(name, value)| {
+            Some((name.to_ascii_lowercase().parse().ok()?, value.as_str()))
+        })
     }
 }
 

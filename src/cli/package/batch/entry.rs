@@ -8,17 +8,17 @@
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args as _, FromArgMatches};
 use zeroize::Zeroizing;
 
 use super::manifest::{self, ManifestError, SECRETS, Setting, Settings, Table, Value, wrong};
+use crate::agent::config::Secret;
 use crate::cli::package::args::Args;
 use crate::cli::package::options::read_file;
 use crate::cli::{CliError, Surroundings};
-use crate::fs;
+use crate::{fs, programs};
 
 /// Flags of the run, by their names among the arguments: they go with `--manifest`.
 pub const OF_THE_RUN: [&str; 15] = [
@@ -247,7 +247,7 @@ fn source(settings: &mut Settings, folder: &Path) -> Result<Option<Source>, Mani
 
 impl Source {
     /// Reads the secret; one line break at its end is not part of it.
-    pub fn read(&self, surroundings: &Surroundings) -> Result<Zeroizing<String>, CliError> {
+    pub fn read(&self, surroundings: &Surroundings) -> Result<Secret, CliError> {
         let (bytes, whence) = match self {
             Self::File(file) => {
                 let bytes = Zeroizing::new(read_file(file)?);
@@ -273,7 +273,7 @@ impl Source {
         let text = text.strip_suffix('\r').unwrap_or(text);
         match text.is_empty() {
             true => Err(about(&format!("the enroll secret in {whence} is empty"))),
-            false => Ok(Zeroizing::new(text.to_owned())),
+            false => Ok(Secret::new(text)),
         }
     }
 }
@@ -292,11 +292,7 @@ fn shown(words: &[String]) -> String {
 /// What a program prints; what it complains of goes where we complain.
 fn output(words: &[String]) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let (program, arguments) = words.split_first().ok_or_else(|| about("no command"))?;
-    let ran = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
+    let ran = programs::output(program, arguments)
         .map_err(|e| fs::naming(e, "run", Path::new(program)))?;
     let bytes = Zeroizing::new(ran.stdout);
     if !ran.status.success() {
@@ -418,7 +414,9 @@ mod tests {
         let read = |words: &[&str]| {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
             let secret = Source::Command(words).read(&Surroundings::of_process());
-            secret.map(|s| s.to_string()).map_err(|e| e.to_string())
+            secret
+                .map(|s| s.reveal().to_owned())
+                .map_err(|e| e.to_string())
         };
         assert_eq!(read(&["printf", "made up\\n"]).as_deref(), Ok("made up"));
         assert!(
