@@ -74,8 +74,7 @@ fn prepare(dir: &Path) -> Result<(), CliError> {
     if dir.join(MARKER).is_file() {
         fs::remove_tree(dir)?;
     }
-    let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if occupied || dir.is_file() {
+    if is_occupied(dir)? {
         return Err(CliError::usage(
             format!(
                 "{} is there already and no earlier quickstart's",
@@ -84,10 +83,34 @@ fn prepare(dir: &Path) -> Result<(), CliError> {
             "fleetpack quickstart --dir DIR",
         ));
     }
+    // The marker comes first: what a kill leaves is the next quickstart's to replace.
+    fs::create_folders(dir, 0o755)?;
+    fs::write_atomic(&dir.join(MARKER), b"", 0o644)?;
     for folder in ["sample", "updates", "installers"] {
         fs::create_folders(&dir.join(folder), 0o755)?;
     }
-    Ok(fs::write_atomic(&dir.join(MARKER), b"", 0o644)?)
+    Ok(())
+}
+
+/// Whether something else than a marker that was never finished lies in the folder.
+fn is_occupied(dir: &Path) -> Result<bool, CliError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(error.kind() != std::io::ErrorKind::NotFound),
+    };
+    let begun = fs::temporary_prefix(&dir.join(MARKER));
+    let mut unfinished = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| fs::naming(e, "list", dir))?;
+        if !entry.file_name().to_string_lossy().starts_with(&begun) {
+            return Ok(true);
+        }
+        unfinished.push(entry.path());
+    }
+    for path in unfinished {
+        fs::remove(&path)?;
+    }
+    Ok(false)
 }
 
 /// Random passphrases, one for each role.

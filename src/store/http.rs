@@ -210,6 +210,23 @@ fn tls_config(options: HttpOptions) -> TlsConfig {
         .build()
 }
 
+/// A body that drips, in an [`io::Error`]: whoever asks again waits as long again.
+#[derive(Debug, thiserror::Error)]
+#[error("{bytes} bytes in {seconds} s is too slow")]
+pub struct TooSlow {
+    /// What came.
+    pub bytes: u64,
+    /// In which time.
+    pub seconds: u64,
+}
+
+impl TooSlow {
+    /// Whether it is what an error is about.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|error| error.is::<Self>())
+    }
+}
+
 /// A body that must not drip.
 struct Paced<R> {
     inner: R,
@@ -235,7 +252,10 @@ impl<R: Read> Read for Paced<R> {
         match elapsed > GRACE && self.read / elapsed.as_secs().max(1) < SLOWEST {
             true => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("{} bytes in {} s is too slow", self.read, elapsed.as_secs()),
+                TooSlow {
+                    bytes: self.read,
+                    seconds: elapsed.as_secs(),
+                },
             )),
             false => Ok(read),
         }

@@ -211,7 +211,7 @@ pub(super) fn az(container: &str, access: &Access) -> Opened {
     let mut builder = MicrosoftAzureBuilder::new();
     let variables = access
         .known("AZURE_")
-        .map(|(key, value)| (key, value.clone()));
+        .map(|(key, value)| (key, value.to_owned()));
     for (key, value) in connection(access).into_iter().chain(variables) {
         builder = builder.with_config(key, value);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Client, ClientError};
 use crate::store::StoreError;
+use crate::store::http::TooSlow;
 use crate::tuf::metadata::MetaFile;
 
 impl Client {
@@ -97,7 +98,8 @@ impl From<StoreError> for Attempt {
 impl Attempt {
     fn worth_another_try(&self) -> bool {
         match self {
-            Self::Store(StoreError::Transport { .. }) | Self::Broken(_) => true,
+            Self::Broken(Some(error)) => !TooSlow::is(error),
+            Self::Store(StoreError::Transport { .. }) | Self::Broken(None) => true,
             Self::Store(StoreError::Status { status, .. }) => {
                 matches!(status, 408 | 429 | 500..=599)
             }

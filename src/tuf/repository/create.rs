@@ -54,7 +54,12 @@ pub fn create(
     check_empty(layout)?;
     let new = work.join("new");
     commit::remove_tree(&new)?;
+    // The memory lies among the keys, and gets its place with them.
+    let is_beside = layout.state() == layout.path().join("keys/state.json");
     let created = fill(&new, passphrases, tokens, signing).and_then(|created| {
+        if is_beside {
+            remember(&Layout::new(&new))?;
+        }
         let done = new.join("complete");
         crate::fs::write_atomic(&done, b"", 0o644).map_err(io_error("write the repository"))?;
         Ok(created)
@@ -67,7 +72,9 @@ pub fn create(
         }
     };
     recover(layout)?;
-    remember(layout)?;
+    if !is_beside {
+        remember(layout)?;
+    }
     Ok(created)
 }
 
