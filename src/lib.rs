@@ -27,6 +27,70 @@
 //! - [`programs`]: other programs that are started.
 //! - [`steps`]: what takes time, told to whoever listens.
 //! - [`cli`]: arguments, prompts, output. The only floor that reads the terminal or prints.
+//!
+//! What the program does can be done from Rust. A tree becomes a deb, and the deb is read back:
+//!
+//! ```
+//! # use std::num::NonZeroUsize;
+//! use fleetpack::compress::Compressor;
+//! use fleetpack::fs::AtomicFile;
+//! use fleetpack::install::{Arch, Entry, Identity, Lifecycle, Os, Tree};
+//! use fleetpack::package::{BuildContext, Format, Output, builder};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let entries = vec![
+//!     Entry::customer("/etc/demo.conf", 0o600, "colour=blue\n"),
+//!     Entry::link("/usr/bin/demo", "/opt/demo/demo"),
+//! ];
+//! let tree = Tree {
+//!     os: Os::Linux,
+//!     identity: Identity {
+//!         name: "demo".into(),
+//!         version: "1.2.3".into(),
+//!         arch: Arch::Amd64,
+//!         maintainer: "Example <demo@example.com>".into(),
+//!         summary: "a demonstration".into(),
+//!         # display_name: "Demo".into(),
+//!         # identifier: "com.example.demo".into(),
+//!         # vendor: "Example".into(),
+//!         # homepage: "https://example.com".into(),
+//!         # description: "A demonstration.".into(),
+//!         # license: "MIT".into(),
+//!         // …
+//!     },
+//!     entries: Tree::settle(Os::Linux, entries)?,
+//!     service: None,
+//!     settings: Vec::new(),
+//!     properties: Vec::new(),
+//!     lifecycle: Lifecycle::default(),
+//!     leftovers: Vec::new(),
+//!     windows: None,
+//! };
+//!
+//! let deb = builder(Format::Deb);
+//! let path = folder.join(deb.file_name(&tree.identity));
+//! let compressor = Compressor::new(NonZeroUsize::MIN)?;
+//! let context = BuildContext {
+//!     compressor: &compressor,
+//!     compression: None,
+//!     epoch: 1_790_000_000,
+//!     cancelled: &|| false,
+//! };
+//! // The file gets its name when it is whole.
+//! let file = AtomicFile::create(&path, 0o600)?;
+//! let mut output = Output::new(file.handle()?, &path);
+//! deb.build(&tree, &context, &mut output)?;
+//! output.finish()?;
+//! file.commit()?;
+//!
+//! let report = fleetpack::inspect::inspect(&path)?;
+//! assert_eq!(report.file.name, "demo_1.2.3_amd64.deb");
+//! assert!(report.files.iter().any(|file| file.path == "/etc/demo.conf"));
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -8,6 +8,7 @@ mod archives;
 mod disk;
 mod ground;
 mod metadata;
+mod packages;
 mod server;
 mod settings;
 mod updates;
@@ -22,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         updates::trials(),
         archives::trials(),
         metadata::trials(),
+        packages::trials(),
         settings::trials(),
         disk::trials(),
     ]

@@ -344,7 +344,7 @@ fn key_file_put_back() {
     let before = scratch.state("repo/keys");
     attach(&scratch)
         .fails(1)
-        .says("error: repo/keys/root.json was replaced while the edit waited, and the new root keys would take its place\n  hint: keep it elsewhere, then attach again: mv repo/keys/root.json …\n");
+        .says("error: repo/keys/root.json was replaced while the edit waited, and the new root keys would take its place\n  hint: mv repo/keys/root.json KEPT, then attach again\n");
     before.unchanged(&scratch.state("repo/keys"));
     std::fs::rename(scratch.join(here), scratch.join(vault)).unwrap();
     attach(&scratch).ok().prints("published: keys add root\n");

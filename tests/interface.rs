@@ -348,16 +348,25 @@ fn closed_early() {
     let scratch = ground();
     let program = env!("CARGO_BIN_EXE_fleetpack");
     let deb = "q/installers/fleet-osquery_1.0.0_amd64.deb";
-    for words in [
-        &format!("inspect {deb}") as &str,
-        &format!("inspect --json {deb}"),
-        "completions bash",
-        "--help",
-        "package --help",
-        "updates status --path q/updates",
-        "updates roots --path q/updates",
-        "quickstart --dir again",
-    ] {
+    let help = commands().into_iter().map(|path| format!("{path} --help"));
+    let much = [
+        format!("inspect {deb}"),
+        format!("inspect --json {deb}"),
+        format!("inspect {deb} q/installers/fleet-osquery.msi"),
+        format!("doctor --json --path q/updates {deb}"),
+        format!("{PACKAGE} --type deb,rpm --json"),
+        "completions bash".to_owned(),
+        "completions zsh --json".to_owned(),
+        "man pages".to_owned(),
+        "updates status --path q/updates".to_owned(),
+        "updates status --path q/updates --format prometheus".to_owned(),
+        "updates verify --path q/updates --json".to_owned(),
+        "updates keys list --path q/updates".to_owned(),
+        "updates roots --path q/updates".to_owned(),
+        "updates publish --path q/updates published".to_owned(),
+        "quickstart --dir again".to_owned(),
+    ];
+    for words in much.into_iter().chain(help) {
         // `true` reads nothing: the pipe is closed before or while there is output.
         let script = format!("{program} {words} 2>err | true; echo ${{PIPESTATUS[0]}}");
         let ran = scratch.tool("bash", ["-c", &script]).ok();
@@ -368,23 +377,42 @@ fn closed_early() {
             "{words}: {said}"
         );
     }
+    // A disk that is full is no reader that has gone.
+    let full = format!("{program} inspect {deb} >/dev/full 2>err; echo $?");
+    let ran = scratch.tool("bash", ["-c", &full]).ok();
+    assert_eq!(ran.text().trim(), "1");
+    assert_eq!(
+        scratch.text("err"),
+        "error: cannot write to standard output\n  caused by: No space left on device (os error 28)\n"
+    );
     let script =
         format!("{program} inspect {deb} >&- 2>&-; {program} inspect nowhere 2>&-; echo $?");
     let ran = scratch.tool("bash", ["-c", &script]).ok();
     assert_eq!(ran.text().trim(), "1");
 }
 
+/// Every command that does something, and the words above them.
+fn commands() -> Vec<String> {
+    let definitions = fleetpack::cli::definitions();
+    let mut found = Vec::new();
+    leaves(&definitions, "", &mut found);
+    let leaves = found.into_iter().map(|(path, _)| path);
+    let above = ["", "updates", "updates keys", "updates pending"].map(str::to_owned);
+    above.into_iter().chain(leaves).collect()
+}
+
 fn narrow() {
     let scratch = ground();
-    for words in [
-        "--help",
-        "package --help",
-        "updates add --help",
+    let help = commands().into_iter().map(|path| format!("{path} --help"));
+    let looks = [
         "inspect q/installers/fleet-osquery.msi",
         "updates status --path q/updates",
+        "updates verify --path q/updates",
         "doctor --path q/updates q/installers/fleet-osquery_1.0.0_amd64.deb",
         "quickstart --dir again",
-    ] {
+    ];
+    for words in looks.map(str::to_owned).into_iter().chain(help) {
+        let words = words.as_str();
         let seen = on_terminal(&scratch, 20, "A=a", words);
         assert!(!seen.contains("panicked"), "{words}: {seen}");
         assert!(seen.len() > 40, "{words}: {seen}");

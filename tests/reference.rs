@@ -229,7 +229,8 @@ fn section<'a>(command: &'a Command, path: &mut Vec<&'a str>, page: &mut String)
     let global = path.is_empty();
     let arguments: Vec<_> = command
         .get_arguments()
-        .filter(|a| !a.is_hide_set() && (global || !a.is_global_set()))
+        // What is hidden from help is taken from existing scripts, and listed here.
+        .filter(|a| global || !a.is_global_set())
         .filter(|a| {
             !matches!(
                 a.get_action(),
@@ -312,7 +313,7 @@ fn spelling(argument: &Arg) -> String {
     if spellings.is_empty() {
         spellings.push(format!("`{}`", names.join(" ")));
     }
-    spellings.join(", ")
+    spellings.join(", ").replace('|', "\\|")
 }
 
 fn code(text: &str) -> String {

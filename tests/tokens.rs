@@ -139,7 +139,7 @@ mod with_a_token {
             "no such token",
             "pkcs11:token=mine;object=root",
             PIN,
-            "error: no token fits pkcs11:token=mine;object=root\n  hint: there are: signing\n",
+            "error: no token fits pkcs11:token=mine;object=root; plugged in: signing\n  hint: pkcs11-tool --list-token-slots\n",
         ],
         [
             "a key for nobody",
@@ -189,7 +189,9 @@ mod with_a_token {
         let ran = rotate(fits).fails(1);
         assert_eq!(
             ran.stderr,
-            format!("error: no token fits {fits}\n  hint: no token is plugged in\n")
+            format!(
+                "error: no token fits {fits}; none is plugged in\n  hint: pkcs11-tool --list-token-slots\n"
+            )
         );
         before.unchanged(&scratch.state("repo"));
         std::fs::remove_dir(scratch.join("tokens")).unwrap();
@@ -352,7 +354,9 @@ mod with_a_token {
             .env("FLEET_ROOT_PIN", PIN);
         let ran = with_token(scratch, run).fails(1);
         ran.prints("error: the token of pkcs11:token=signing;object=root did not sign: C_")
-            .prints("hint: plug it in and run the command again: nothing was changed");
+            .prints(
+                "hint: pkcs11-tool --list-token-slots shows whether it is plugged in; nothing was changed",
+            );
         before.unchanged(&scratch.state("repo"));
         std::fs::rename(away, tokens).unwrap();
         ours(scratch, words).ok();

@@ -496,7 +496,7 @@ fn missing_key() {
         &scratch,
         &add(&scratch, "orbit", "1"),
         "error: the snapshot key is needed, and repo/keys/snapshot.json does not exist\n  \
-         hint: copy snapshot.json from where it is kept, or give its folder's parent with --path\n",
+         hint: cp KEPT/snapshot.json repo/keys/snapshot.json, or --path DIR, the folder that holds keys/\n",
     );
 }
 
@@ -517,13 +517,13 @@ fn no_repository() {
             &scratch,
             &updates(&scratch, [command, "--path", "repo"]),
             "error: repo is not an update repository: repo/repository/root.json does not exist\n  \
-             hint: fleetpack updates init --path repo, or give the folder that holds repository/ and keys/\n",
+             hint: fleetpack updates init --path repo, or --path DIR, the folder that holds repository/ and keys/\n",
         );
     }
     fixture(&scratch, "rotated");
     std::fs::remove_file(scratch.join("repo/repository/2.root.json")).unwrap();
     let ran = updates(&scratch, ["timestamp", "--path", "repo"]).fails(1);
-    ran.says("error: the root metadata cannot be verified: repo/repository/2.root.json does not exist\n  hint: copy 2.root.json back");
+    ran.says("error: the root metadata cannot be verified: repo/repository/2.root.json does not exist\n  hint: curl -o repo/repository/2.root.json URL/2.root.json");
 }
 
 fn rolled_back() {
@@ -537,7 +537,7 @@ fn rolled_back() {
         &scratch,
         &run,
         "error: the repository was rolled back: timestamp.json has version 1, but version 2 was signed or seen here before\n  \
-         hint: restore the newest copy of repository/, or give the memory that belongs to it with --state FILE\n",
+         hint: --state FILE, the memory that belongs to this repository, or else the newest copy of repository/ in its place\n",
     );
 }
 
@@ -564,7 +564,7 @@ fn staged_work() {
         &scratch,
         &updates(&scratch, ["timestamp", "--path", "repo"]),
         "error: repo/staged/targets.json holds work of another tool that was not committed\n  \
-         hint: finish it with `tuf commit`, or drop it with `tuf clean`\n",
+         hint: `tuf commit` finishes it, `tuf clean` drops it\n",
     );
 }
 
@@ -575,7 +575,7 @@ fn init_twice() {
     refused(
         &scratch,
         &run,
-        "error: repo/keys exists already\n  hint: give an empty folder with --path\n",
+        "error: repo/keys exists already\n  hint: --path DIR, an empty folder\n",
     );
 }
 

@@ -89,7 +89,7 @@ impl Hint for CacheError {
         };
         match self {
             Self::Key { path, .. } | Self::ShortKey { path, .. } => Some(make(path)),
-            Self::NoKey { .. } | Self::Place { .. } => Some("--cache none goes without".to_owned()),
+            Self::NoKey { .. } | Self::Place { .. } => Some("--cache none".to_owned()),
             Self::Keyless { .. } => Some("--cache-key-file FILE".to_owned()),
             Self::Remote { source, .. } => source.hint(),
         }

@@ -19,7 +19,7 @@ pub mod quickstart;
 pub mod updates;
 
 pub use error::{CliError, Exit};
-pub use printer::Printer;
+pub use printer::{Printer, text};
 pub use surroundings::Surroundings;
 
 use std::ffi::OsString;

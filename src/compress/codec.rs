@@ -5,6 +5,7 @@
 //! whole frames (RFC 8878), MSZIP by whole blocks of a cabinet. One encoder belongs
 //! to one thread; what it makes of a segment depends on the segment and the level alone.
 
+use std::fmt;
 use std::io;
 
 use super::{Blocks, CompressError, SEGMENT, deflate, mszip};
@@ -24,6 +25,18 @@ pub enum Codec {
     Mszip(u8),
     /// The bytes as they are.
     Store,
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gzip(level) => write!(f, "gzip at level {level}"),
+            Self::ZstdFrames(level) | Self::Zstd(level) => write!(f, "zstd at level {level}"),
+            Self::Xz(preset) => write!(f, "xz at level {preset}"),
+            Self::Mszip(level) => write!(f, "MSZIP at level {level}"),
+            Self::Store => f.write_str("storing"),
+        }
+    }
 }
 
 impl Codec {

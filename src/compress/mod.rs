@@ -6,6 +6,39 @@
 //! file) for the next package of the run. Memory is bounded by cores × segment, and no output
 //! depends on the number of cores. Which bytes go into a stream, and where the stream goes, is
 //! the builders' business ([`crate::package`]).
+//!
+//! ```
+//! use std::io::Read;
+//! use std::num::NonZeroUsize;
+//! use std::path::Path;
+//!
+//! use fleetpack::compress::{Codec, Compressor};
+//! use fleetpack::install::{Content, Shared};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let program = b"the same for everybody\n".repeat(1000);
+//! let program = Content::Shared(Shared::verified_bytes(program, Path::new("program")));
+//! let compress = |threads| -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+//!     let compressor = Compressor::new(NonZeroUsize::new(threads).ok_or("no thread")?)?;
+//!     let mut packed = Vec::new();
+//!     let mut stream = compressor.stream(Codec::Gzip(6), &mut packed);
+//!     stream.bytes(b"for one customer\n")?;
+//!     stream.content(&program)?;
+//!     let totals = stream.finish()?;
+//!     assert_eq!(totals.stored, packed.len() as u64);
+//!     Ok(packed)
+//! };
+//!
+//! // The bytes do not depend on the number of threads.
+//! let packed = compress(1)?;
+//! assert_eq!(packed, compress(4)?);
+//!
+//! let mut text = String::new();
+//! flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text)?;
+//! assert!(text.starts_with("for one customer\nthe same for everybody\n"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod ahead;
 mod codec;
@@ -50,7 +83,7 @@ pub enum CompressError {
     #[error(transparent)]
     Content(#[from] ContentError),
     /// The codec has no such level.
-    #[error("{codec:?} is no level of that codec")]
+    #[error("there is no {codec}")]
     Level {
         /// Codec and level.
         codec: Codec,
@@ -73,10 +106,10 @@ pub enum CompressError {
     #[error("the compressor made an unusable segment")]
     Deflate(#[from] DeflateError),
     /// The other side failed, and says why.
-    #[error("stopped")]
+    #[error("compressing was stopped")]
     Stopped,
     /// An encoder failed: a fault of fleetpack.
-    #[error("{codec:?} failed")]
+    #[error("cannot compress by {codec}")]
     Encode {
         /// Codec and level.
         codec: Codec,
@@ -89,7 +122,7 @@ impl Hint for CompressError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Spool { .. } => {
-                Some("set TMPDIR to a folder with room for the compressed package".to_owned())
+                Some("TMPDIR=DIR, a folder with room for the compressed package".to_owned())
             }
             _ => None,
         }

@@ -147,8 +147,12 @@ impl Hint for InspectError {
             Self::Unknown { path } => Some(format!("file {}", path.display())),
             Self::Read {
                 source: ReadError::Truncated { .. },
+                path,
                 ..
-            } => Some("compare its length with the original's; it was cut off on its way".into()),
+            } => Some(format!(
+                "ls -l {}, beside the original: it was cut off on its way",
+                path.display()
+            )),
             _ => None,
         }
     }
@@ -160,15 +164,7 @@ pub fn inspect(path: &Path) -> Result<Report, InspectError> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(opening)?;
-    let kind = file.metadata().map_err(opening)?.file_type();
-    if kind.is_dir() {
-        return Err(opening(io::ErrorKind::IsADirectory.into()));
-    }
-    if !kind.is_file() {
-        return Err(opening(io::Error::other("it is no regular file")));
-    }
-    let (bytes, sha256) = digest(&mut file, &path.display().to_string()).map_err(opening)?;
+    let mut file = open(path).map_err(opening)?;
     let reading = |format| {
         move |source| InspectError::Read {
             path: path.to_owned(),
@@ -176,10 +172,12 @@ pub fn inspect(path: &Path) -> Result<Report, InspectError> {
             source,
         }
     };
+    // First: a large file of another kind is not read to its end.
     let format = read::sniff(&file).map_err(reading(Format::Deb))?;
     let format = format.ok_or_else(|| InspectError::Unknown {
         path: path.to_owned(),
     })?;
+    let (bytes, sha256) = digest(&mut file, &path.display().to_string()).map_err(opening)?;
     let mut gathered = Gathered::default();
     let package = read::read_with(format, &file, &mut |found, contents| {
         gathered.look(found, contents)
@@ -192,6 +190,18 @@ pub fn inspect(path: &Path) -> Result<Report, InspectError> {
         sha256,
     };
     Ok(report(file, package, gathered))
+}
+
+// Regular files only: opening a FIFO would wait for its other end.
+fn open(path: &Path) -> io::Result<File> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    match kind.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is no regular file")),
+    }
 }
 
 fn digest(file: &mut File, name: &str) -> io::Result<(u64, String)> {

@@ -8,6 +8,19 @@
 //! an update repository, or unpacked from such an archive; they are the same in every
 //! customer's installer and may be kept compressed. [`Customer`] contents (configuration,
 //! units, scripts, metadata documents, secrets) never reach a cache.
+//!
+//! ```
+//! use fleetpack::install::{Entry, Os, Tree, TreeError};
+//!
+//! let program = || Entry::customer("/opt/demo/demo", 0o755, "#!/bin/sh\n");
+//! // Parents are added, in an order that every format can take.
+//! let entries = Tree::settle(Os::Linux, vec![program()]).unwrap();
+//! let paths: Vec<_> = entries.iter().map(|entry| entry.path.as_str()).collect();
+//! assert_eq!(paths, ["/opt", "/opt/demo", "/opt/demo/demo"]);
+//!
+//! let twice = Tree::settle(Os::Linux, vec![program(), program()]);
+//! assert!(matches!(twice, Err(TreeError::Collision(_))));
+//! ```
 
 mod content;
 mod tree;

@@ -179,7 +179,7 @@ pub enum BuildError {
     #[error(transparent)]
     Signing(#[from] rpm::KeyError),
     /// Stopped on request.
-    #[error("stopped")]
+    #[error("the build was stopped")]
     Cancelled,
 }
 

@@ -22,7 +22,8 @@ use crate::inspect::Report;
 pub struct BomError {
     /// The installer.
     pub name: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
+    /// What the library said.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// The bill of materials of an installer, as JSON; `built` is the time that it bears.

@@ -114,7 +114,7 @@ pub enum PublishError {
         #[source] Box<dyn std::error::Error + Send + Sync>,
     ),
     /// Something was put right, and has to be read again.
-    #[error("the destination changed too often")]
+    #[error("the destination changed during every attempt to publish")]
     Again,
     /// What was to be copied is gone: another publisher finished first.
     #[error("another publisher took away what was to be copied")]
@@ -123,7 +123,7 @@ pub enum PublishError {
     #[error("the public address still gives an older {}", .0.join(", "))]
     Stale(Vec<String>),
     /// The address that agents use gives something else.
-    #[error("{0} problems at the public address")]
+    #[error("the public address fails {0} of the tests that agents depend on")]
     Public(usize),
 }
 
@@ -151,8 +151,13 @@ impl Hint for PublishError {
             Self::Repository(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Foreign {
-                ours_before: false, ..
-            } => Some("publish to a prefix of its own".into()),
+                ours_before: false,
+                place,
+                ..
+            } => Some(format!(
+                "fleetpack updates publish {}/PREFIX",
+                place.trim_end_matches('/')
+            )),
             Self::Foreign { place, .. }
             | Self::RolledBack { place, .. }
             | Self::Forked { place, .. }
@@ -160,11 +165,13 @@ impl Hint for PublishError {
             | Self::Replaced { place, .. }
             | Self::Gone(place)
             | Self::Incomplete { place, .. } => Some(format!(
-                "look who can write there; `fleetpack updates publish {place} --repair`, on a host that has the files, puts its copy in the place of all that"
+                "fleetpack updates publish {place} --repair, on a host that has the files, puts its copy in the place of all that; somebody else can write there"
             )),
             Self::Conflict(_) => Some("--prefer local, or --prefer remote".into()),
             Self::NoFile(_) => Some("fleetpack updates pull".into()),
-            Self::Unpublished(place) => Some(format!("fleetpack updates publish {place}")),
+            Self::Nothing(place) | Self::Unpublished(place) => {
+                Some(format!("fleetpack updates publish {place}"))
+            }
             Self::WrongFile(_) => Some("fleetpack updates verify".into()),
             _ => None,
         }

@@ -158,10 +158,10 @@ impl Hint for StoreError {
         match self {
             Self::Place(_) => Some("--update-url https://updates.example.com".into()),
             Self::Status { status: 403, .. } => Some(
-                "allow reading and listing: a missing N.root.json must answer 404, not 403".into(),
+                "s3:GetObject and s3:ListBucket for readers, or their like: a missing N.root.json must answer 404, not 403".into(),
             ),
             Self::Downgrade { .. } => {
-                Some("give the address that it redirects to as --update-url".into())
+                Some("--update-url URL, the address that it redirects to".into())
             }
             Self::Object(error) => error.hint(),
             Self::Tls(error) => error.hint(),

@@ -4,6 +4,14 @@
 //! reader turns back into it, delimiters included where the name says so. What a grammar has
 //! no text for is an [`EscapeError`]; it names the grammar and the fault, never the value,
 //! which may be a secret.
+//!
+//! ```
+//! use fleetpack::templates::escape::xml_text;
+//!
+//! assert_eq!(xml_text("a < b").as_deref(), Ok("a &lt; b"));
+//! // XML has no way to write it (XML 1.0, 2.2).
+//! assert!(xml_text("\0").is_err());
+//! ```
 
 /// A value that a grammar cannot carry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

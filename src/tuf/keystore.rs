@@ -128,7 +128,7 @@ pub enum KeystoreError {
         source: std::io::Error,
     },
     /// It is no key file.
-    #[error("{} is not a key file", path.display())]
+    #[error("{} is not a key file: {reason}", path.display())]
     Form {
         /// The file.
         path: PathBuf,
@@ -158,8 +158,9 @@ impl crate::hint::Hint for KeystoreError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { path, .. } => Some(format!(
-                "copy {} from where it is kept, or give its folder's parent with --path",
-                path.file_name().unwrap_or_default().to_string_lossy()
+                "cp KEPT/{} {}, or --path DIR, the folder that holds keys/",
+                path.file_name().unwrap_or_default().to_string_lossy(),
+                path.display()
             )),
             Self::WrongPassphrase { variable, .. } => Some(format!(
                 "set {variable} to the right one, or unset it to be asked"
@@ -167,7 +168,6 @@ impl crate::hint::Hint for KeystoreError {
             Self::Passphrase(PassphraseError::NoTerminal { variable, .. }) => {
                 Some(format!("export {variable}=…"))
             }
-            Self::Form { reason, .. } => Some((*reason).to_owned()),
             Self::Token(error) => error.hint(),
             _ => None,
         }

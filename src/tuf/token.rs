@@ -146,7 +146,7 @@ pub enum TokenError {
         reason: String,
     },
     /// No such token is there.
-    #[error("no token fits {uri}")]
+    #[error("no token fits {uri}; {}", there(present))]
     NoToken {
         /// What was asked for.
         uri: String,
@@ -195,6 +195,13 @@ pub enum TokenError {
     },
 }
 
+fn there(tokens: &[String]) -> String {
+    match tokens {
+        [] => "none is plugged in".to_owned(),
+        _ => format!("plugged in: {}", tokens.join(", ")),
+    }
+}
+
 impl crate::hint::Hint for TokenError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -210,16 +217,13 @@ impl crate::hint::Hint for TokenError {
                 "pkcs11-tool --module {} --list-token-slots tries the library alone",
                 path.display()
             )),
-            Self::NoToken { present, .. } => Some(match present.is_empty() {
-                true => "no token is plugged in".to_owned(),
-                false => format!("there are: {}", present.join(", ")),
-            }),
+            Self::NoToken { .. } => Some("pkcs11-tool --list-token-slots".to_owned()),
             Self::NoKey(_) => Some("pkcs11-tool --login --list-objects shows the keys".to_owned()),
             Self::Ambiguous { .. } => Some("add token= or id= to the URI".to_owned()),
             Self::KeyType { .. } => Some(
                 "pkcs11-tool --login --keypairgen --key-type EC:prime256v1 --label LABEL".to_owned(),
             ),
-            Self::Failed { .. } => Some("plug it in and run the command again: nothing was changed".to_owned()),
+            Self::Failed { .. } => Some("pkcs11-tool --list-token-slots shows whether it is plugged in; nothing was changed".to_owned()),
             _ => None,
         }
     }

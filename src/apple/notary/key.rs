@@ -42,7 +42,7 @@ impl Hint for ApiKeyError {
                 Some("--app-store-connect-api-key-content \"$(cat AuthKey_XXXXXXXXXX.p8)\"".into())
             }
             Self::Id(_) | Self::Issuer(_) => {
-                Some("see https://appstoreconnect.apple.com/access/integrations/api".into())
+                Some("--app-store-connect-api-key-id and -issuer, as https://appstoreconnect.apple.com/access/integrations/api shows them".into())
             }
             Self::Token => None,
         }

@@ -140,7 +140,7 @@ impl Hint for NotaryError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unauthorized(_) => Some(
-                "check --app-store-connect-api-key-id, -issuer and -content; the key needs the role Developer"
+                "--app-store-connect-api-key-id, -issuer and -content of a key with the role Developer"
                     .into(),
             ),
             Self::Refused { id, .. } | Self::NoVerdict(id) => {

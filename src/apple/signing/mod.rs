@@ -91,12 +91,12 @@ pub enum SigningError {
 impl Hint for SigningError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotBuilt => Some(
-                "use a released binary, or cargo build --release --features macos-signing".into(),
-            ),
+            Self::NotBuilt => {
+                Some("cargo build --release --features macos-signing, or a released binary".into())
+            }
             Self::Credentials { hint, .. } => hint.clone(),
             Self::Certificate { .. } => Some(
-                "make a Developer ID Installer certificate at \
+                "--macos-devid-pem FILE, with a Developer ID Installer certificate from \
                  https://developer.apple.com/account/resources/certificates"
                     .into(),
             ),

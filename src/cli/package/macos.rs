@@ -159,7 +159,7 @@ pub fn check_types(args: &MacosArgs, pkg: bool, alone: bool) -> Result<(), CliEr
     if args.mobileconfig.is_some() && !alone {
         return Err(CliError::usage(
             "--mobileconfig takes the enroll secret out of the package, so it goes with --type pkg alone",
-            "make the other types by a run of their own",
+            "--type pkg",
         ));
     }
     Ok(())

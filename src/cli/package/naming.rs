@@ -137,7 +137,7 @@ pub fn paths(
         if path.is_dir() {
             return Err(CliError::usage(
                 format!("{} is a folder", path.display()),
-                "choose another name with --outfile or --outname",
+                "--outfile FILE, or --outname PATTERN",
             ));
         }
         paths.push(path);

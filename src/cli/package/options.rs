@@ -183,7 +183,7 @@ fn note_ignored(args: &Args, printer: &Printer) -> Result<(), CliError> {
     if args.output.sign_identity.is_some() {
         return Err(CliError::usage(
             "--sign-identity takes a key from a Mac's keychain, which only a Mac's own tools can use",
-            "sign here with --macos-devid-pem-content, or on a Mac with `productsign`",
+            "--macos-devid-pem FILE signs here; `productsign` does on a Mac",
         ));
     }
     if args.output.native_tooling {
@@ -244,7 +244,7 @@ fn place(args: &Args, installers: &[(Format, Arch)]) -> Result<Place, CliError> 
                 "--outfile names one file, but {} are made",
                 installers.len()
             ),
-            "use --outdir DIR",
+            "--outdir DIR",
         ));
     };
     let extension = format!(".{format}");
@@ -386,7 +386,7 @@ fn secret_from(file: &Path) -> Result<Secret, CliError> {
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         CliError::usage(
             format!("the enroll secret in {} is no UTF-8 text", file.display()),
-            "write the secret alone into the file",
+            "printf %s SECRET >FILE",
         )
     })?;
     let text = text.strip_suffix('\n').unwrap_or(text);
@@ -396,9 +396,10 @@ fn secret_from(file: &Path) -> Result<Secret, CliError> {
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
     let bytes = fs::read_limited(path, FILE_LIMIT)?;
     bytes.ok_or_else(|| {
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
         CliError::usage(
             format!("{} does not exist", path.display()),
-            "check the path",
+            format!("ls {}", folder.unwrap_or(Path::new(".")).display()),
         )
     })
 }

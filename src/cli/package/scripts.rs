@@ -65,7 +65,7 @@ fn script(flag: &str, file: &Path) -> Result<AdminScript, CliError> {
     if !body.starts_with(b"#!") {
         return Err(CliError::usage(
             format!("{} is no script: it does not begin with #!", file.display()),
-            "name its interpreter in the first line: #!/bin/sh",
+            "#!/bin/sh as its first line names its interpreter",
         ));
     }
     let name = file.file_name().unwrap_or(file.as_os_str());

@@ -90,7 +90,10 @@ impl Args {
                 "--keys N belongs to one role, and --compromised replaces as many keys as there were",
                 "fleetpack updates rotate ROLE --keys N",
             )),
-            (_, _) => Err(CliError::usage("--keys N is given twice", "give it once")),
+            (_, _) => Err(CliError::usage(
+                "--keys N is given twice",
+                "fleetpack updates rotate ROLE --keys N",
+            )),
         }
     }
 }

@@ -175,15 +175,15 @@ impl Hint for ObjectError {
             Self::Settings { source, .. } if chain(&**source).contains("CA certificates") => {
                 Some("apt install ca-certificates, or what the system calls it".into())
             }
-            Self::NoBucket { .. } => Some("make the bucket first; fleetpack makes none".into()),
+            Self::NoBucket { place, .. } => Some(make_bucket(place)),
             Self::Denied { what, .. } if what.starts_with("list") => {
-                Some("grant s3:ListBucket (storage.objects.list, or read on the container): without it a missing file answers 403, and agents stop".into())
+                Some("s3:ListBucket (storage.objects.list, or read on the container): without it a missing file answers 403, and agents stop".into())
             }
             Self::Denied { what, .. } if what.starts_with("read") => {
-                Some("grant reading and listing under the prefix (s3:GetObject and s3:ListBucket, storage.objects.get and .list): without listing, a missing file answers 403, and agents stop".into())
+                Some("s3:GetObject and s3:ListBucket under the prefix (storage.objects.get and .list): without listing, a missing file answers 403, and agents stop".into())
             }
             Self::Denied { .. } => {
-                Some("publishing reads, lists, writes and deletes objects under its prefix; `fleetpack updates publish --dry-run` and `updates pull` only read".into())
+                Some("s3:GetObject, PutObject, DeleteObject and ListBucket under the prefix, or their like; `fleetpack updates publish --dry-run` and `updates pull` only read".into())
             }
             Self::Delegated { profile, .. } => Some(format!(
                 "eval \"$(aws configure export-credentials --profile {profile} --format env)\""
@@ -197,9 +197,20 @@ impl Hint for ObjectError {
             }),
             Self::Region { .. } => Some("AWS_REGION=REGION, the one that `aws s3api get-bucket-location` names".into()),
             Self::Clock { .. } => Some("timedatectl set-ntp true".into()),
-            Self::NoConditions { .. } => Some("use a service that honours If-Match: S3, GCS, Azure, Ceph, SeaweedFS, versitygw".into()),
+            Self::NoConditions { .. } => Some("--endpoint URL of a service that honours If-Match: S3, GCS, Azure, Ceph, SeaweedFS, versitygw".into()),
             _ => None,
         }
+    }
+}
+
+/// What makes a bucket, with the tool of its cloud.
+fn make_bucket(place: &str) -> String {
+    let (scheme, rest) = place.split_once("://").unwrap_or(("s3", place));
+    let bucket = rest.split('/').next().unwrap_or_default();
+    match scheme {
+        "gs" => format!("gcloud storage buckets create gs://{bucket}"),
+        "az" => format!("az storage container create --name {bucket}"),
+        _ => format!("aws s3 mb s3://{bucket}"),
     }
 }
 

@@ -122,11 +122,11 @@ impl Hint for ClientError {
                 source: StoreError::Status { status: 403, .. },
                 document,
             } if document.ends_with("root.json") => Some(
-                "a missing file must answer 404: on S3 grant s3:ListBucket to readers".to_owned(),
+                "s3:ListBucket for readers: without it S3 answers 403 for a missing file, where agents need 404".to_owned(),
             ),
             Self::Fetch { source, document } if document == "timestamp.json" => match source {
                 StoreError::NotFound(_) => Some(
-                    "give the folder that holds root.json and timestamp.json, such as …/repository"
+                    "ls FOLDER/timestamp.json FOLDER/root.json finds both in the folder to give, such as …/repository"
                         .to_owned(),
                 ),
                 other => other.hint(),
@@ -143,10 +143,10 @@ impl Hint for ClientError {
             } => {
                 let read = if place.contains("://") { "curl" } else { "cat" };
                 let place = place.trim_end_matches('/');
-                Some(format!("look at what is there: {read} {place}/{document} | head -c 300"))
+                Some(format!("{read} {place}/{document} | head -c 300 shows what is there"))
             }
             Self::TooLong { .. } => Some(
-                "on the repository's side: publish its whole folder again; it is complete where `fleetpack updates verify` finds no fault".to_owned(),
+                "on the repository's side: fleetpack updates verify, then fleetpack updates publish DEST".to_owned(),
             ),
             Self::State { .. } => Some("--state-dir DIR, or --no-state".to_owned()),
             _ => None,

@@ -3,6 +3,61 @@
 //! This file is the order of the update (TUF 5.1 to 5.6). Reading with limits and new tries is
 //! `fetch`'s, the search in delegated roles `search`'s, targets are `download`'s. Time, waiting
 //! and the place of its memory come in as arguments; nothing here prints.
+//!
+//! Any [`Store`] can be followed, such as files in memory. The anchor comes from elsewhere than
+//! the repository:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::io::{Cursor, Read};
+//!
+//! use fleetpack::store::{Blob, Store, StoreError};
+//! use fleetpack::tuf::client::{Client, ClientError, Options};
+//!
+//! struct Memory(BTreeMap<String, Vec<u8>>);
+//!
+//! impl Store for Memory {
+//!     fn describe(&self) -> String {
+//!         "memory".into()
+//!     }
+//!
+//!     fn open(&self, name: &str, _offset: u64) -> Result<Blob, StoreError> {
+//!         // A missing root document says that the newest one is known.
+//!         let bytes = self.0.get(name).ok_or_else(|| StoreError::NotFound(name.into()))?;
+//!         Ok(Blob {
+//!             len: Some(bytes.len() as u64),
+//!             offset: 0,
+//!             body: Box::new(Cursor::new(bytes.clone())),
+//!         })
+//!     }
+//! }
+//!
+//! # fn files() -> std::io::Result<BTreeMap<String, Vec<u8>>> {
+//! #     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/go-tuf/fleetctl-style/repository/");
+//! #     let names = ["1.root.json", "root.json", "timestamp.json", "snapshot.json", "targets.json",
+//! #         "targets/orbit/linux/stable/orbit"];
+//! #     names.into_iter().map(|name| Ok((name.into(), std::fs::read(folder.to_owned() + name)?))).collect()
+//! # }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let files = files()?;
+//! # let anchor = files["1.root.json"].clone();
+//! let mut client = Client::new(Box::new(Memory(files)), anchor, None, Options::default());
+//! client.refresh("2026-11-30T12:00:00Z".parse()?)?;
+//!
+//! let target = client.target("orbit/linux/stable/orbit")?;
+//! let mut program = tempfile::tempfile()?;
+//! client.download("orbit/linux/stable/orbit", &mut program)?;
+//! assert_eq!(program.metadata()?.len(), target.length);
+//!
+//! let unknown = client.target("orbit/linux/nightly/orbit");
+//! assert!(matches!(unknown, Err(ClientError::NoTarget { .. })));
+//!
+//! // A repository that stands still is not followed for ever.
+//! let later = "2056-01-01T00:00:00Z".parse()?;
+//! assert!(matches!(client.refresh(later), Err(ClientError::Rejected { .. })));
+//! # Ok(())
+//! # }
+//! ```
 
 mod download;
 mod error;

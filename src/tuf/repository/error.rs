@@ -256,7 +256,7 @@ pub enum RepositoryError {
         reason: &'static str,
     },
     /// Work that another error made vain.
-    #[error("it was broken off")]
+    #[error("the change was broken off")]
     Stopped,
     /// The operating system refused.
     #[error("cannot {what}")]
@@ -296,12 +296,13 @@ impl Hint for RepositoryError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NotARepository { path, .. } => Some(format!(
-                "fleetpack updates init --path {}, or give the folder that holds repository/ and keys/",
+                "fleetpack updates init --path {}, or --path DIR, the folder that holds repository/ and keys/",
                 path.display()
             )),
-            Self::Exists(_) => Some("give an empty folder with --path".to_owned()),
+            Self::Exists(_) => Some("--path DIR, an empty folder".to_owned()),
             Self::NoNumberedRoot(path) => Some(format!(
-                "copy {} back from where the repository is published",
+                "curl -o {} URL/{}, from where the repository is published",
+                path.display(),
                 path.file_name().unwrap_or_default().to_string_lossy()
             )),
             Self::RootDiffers { plain, numbered } => Some(format!(
@@ -310,11 +311,11 @@ impl Hint for RepositoryError {
                 plain.display()
             )),
             Self::RolledBack { .. } | Self::Forked { .. } => Some(
-                "restore the newest copy of repository/, or give the memory that belongs to it with --state FILE"
+                "--state FILE, the memory that belongs to this repository, or else the newest copy of repository/ in its place"
                     .to_owned(),
             ),
             Self::StateReadOnly { .. } => Some("--state FILE".to_owned()),
-            Self::Staged(_) => Some("finish it with `tuf commit`, or drop it with `tuf clean`".to_owned()),
+            Self::Staged(_) => Some("`tuf commit` finishes it, `tuf clean` drops it".to_owned()),
             Self::KeyMismatch { role, .. } => Some(format!(
                 "fleetpack updates roots shows the {role} key ids; copy the key file that belongs to them"
             )),
@@ -323,12 +324,11 @@ impl Hint for RepositoryError {
             Self::NoSuchKey { .. } => Some("fleetpack updates keys list".to_owned()),
             Self::NoTarget(_) => Some("fleetpack updates status".to_owned()),
             Self::NoAnchor(_) => Some("--update-roots @root.json".to_owned()),
-            Self::BelowThreshold { .. } => Some(
-                "give it more keys (rotate --keys N, keys add), or lower its threshold first (keys threshold)"
-                    .to_owned(),
-            ),
+            Self::BelowThreshold { role, .. } => Some(format!(
+                "fleetpack updates rotate {role} --keys N gives it more keys, fleetpack updates keys threshold {role} N lowers what it needs"
+            )),
             Self::KeyFileReplaced { path, .. } => Some(format!(
-                "keep it elsewhere, then attach again: mv {} …",
+                "mv {} KEPT, then attach again",
                 path.display()
             )),
             Self::Pending { .. } | Self::PendingStale { .. } => Some(

@@ -7,6 +7,52 @@
 //!
 //! Beside `repository/`, `keys/` and `staged/` (which stays go-tuf's) there is `.fleetpack/`
 //! with the lock, the files of a commit and its list of renames.
+//!
+//! ```
+//! use fleetpack::tuf::keystore::{Origin, Passphrase, PassphraseError, Passphrases};
+//! use fleetpack::tuf::metadata::Role;
+//! use fleetpack::tuf::repository::{
+//!     Adding, Layout, NewTarget, Repository, Signing, Tokens, Validities, create,
+//! };
+//!
+//! /// One for all roles: for a demonstration alone.
+//! struct Fixed;
+//!
+//! impl Passphrases for Fixed {
+//!     fn existing(&mut self, role: Role, _: bool) -> Result<(Passphrase, Origin), PassphraseError> {
+//!         Ok((self.new_one(role)?, Origin::Variable("PASSPHRASE".into())))
+//!     }
+//!
+//!     fn new_one(&mut self, _: Role) -> Result<Passphrase, PassphraseError> {
+//!         Ok(Passphrase::new("made up".into()))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let mut signing = Signing {
+//!     ask: &mut Fixed,
+//!     now: "2026-11-30T12:00:00Z".parse()?,
+//!     validities: Validities::default(),
+//! };
+//! let layout = Layout::new(&folder.join("updates"));
+//! create(&layout, &Tokens::new(), &mut signing)?;
+//!
+//! let program = folder.join("orbit");
+//! std::fs::write(&program, "a program")?;
+//! let target = NewTarget {
+//!     source: program,
+//!     known: None,
+//!     names: vec!["orbit/linux/1.2.3/orbit".into(), "orbit/linux/stable/orbit".into()],
+//!     custom: None,
+//! };
+//! let (mut repository, _) = Repository::open(layout, || eprintln!("another command is at work"))?;
+//! repository.add(&[target], Adding::default(), &mut signing)?;
+//! assert_eq!(repository.trusted().targets().version(), 2);
+//! # Ok(())
+//! # }
+//! ```
 
 mod commit;
 mod consistent;

@@ -198,8 +198,9 @@ impl Hint for Finding {
         let name = |path: &PathBuf| path.display().to_string();
         match self {
             Self::MissingRoot(path) => Some(format!(
-                "copy {} back from where the repository is published",
-                name(path)
+                "curl -o {} URL/{}, from where the repository is published",
+                name(path),
+                path.file_name().unwrap_or_default().display()
             )),
             Self::RootAhead { path, version, .. } => Some(format!(
                 "if it is the right one: cp {} {}",
@@ -212,7 +213,7 @@ impl Hint for Finding {
                 name(path)
             )),
             Self::RolledBack { .. } | Self::Forked { .. } => Some(
-                "restore the newest copy of repository/, or give the memory that belongs to it with --state FILE"
+                "--state FILE, the memory that belongs to this repository, or else the newest copy of repository/ in its place"
                     .to_owned(),
             ),
             Self::PrivateKey(path) => Some(format!(
@@ -223,7 +224,7 @@ impl Hint for Finding {
                 "fleetpack updates roots shows the key ids; copy the key file that belongs to them".to_owned(),
             ),
             Self::MissingFile { target, .. } | Self::WrongLength { target, .. } => Some(format!(
-                "copy the file back, or fleetpack updates remove {target}"
+                "fleetpack updates remove {target}, or its file back in its place"
             )),
             Self::Collision { second, .. } => Some(format!("fleetpack updates remove {second}")),
             Self::ExpiresForm { role: Role::Timestamp, .. } => {

@@ -128,7 +128,7 @@ impl Hint for SignError {
             )),
             Self::Algorithm { name } => Some(format!("openssl pkey -in {name} -noout -text")),
             Self::Authority { .. } | Self::Stamp { .. } => {
-                Some("leave out --msi-timestamp-url, or name another one".to_owned())
+                Some("--msi-timestamp-url URL of another authority, or leave it out".to_owned())
             }
             Self::File(_) | Self::Encoding(_) | Self::Key { .. } => None,
         }

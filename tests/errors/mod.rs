@@ -2,6 +2,8 @@
 //! snapshot of what commands print, with cause and hint. `FLEETPACK_REWRITE_GOLDENS=1` writes it
 //! anew; a reviewer then reads what changed.
 
+mod table;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,9 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("errors/every_sentence", sentences),
         trial("errors/as_commands_print_them", commands),
+        trial("errors/every_variant_is_printed", table::printed),
+        trial("errors/every_type_is_listed", table::complete),
+        trial("errors/hints_can_be_typed", table::hints),
     ]
 }
 
