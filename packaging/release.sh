@@ -9,7 +9,8 @@
 #                    FOLDER
 #
 # Wants Rust, a C compiler, python3 with venv; for another processor than this machine's
-# qemu-user-static. Takes its linker for musl, zig, from PyPI in the versions of ci/versions.
+# qemu-user-static. Takes its linker for musl, zig, from PyPI in the versions of ci/versions, unless
+# cargo-zigbuild is in the search path.
 # SOURCE_DATE_EPOCH is the last commit's time when it is not set. FLEETPACK_ADDRESS is the place
 # that the release's files will be fetched from. FLEETPACK_RUST is a folder of packaging/musl-std.sh,
 # whose compiler takes the place of rustup's.
@@ -27,8 +28,10 @@ built=${CARGO_TARGET_DIR:-target}
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
 export SOURCE_DATE_EPOCH CARGO_TERM_COLOR=never
 
-# zig compiles C and links for any processor; cargo-zigbuild tells cargo.
+# zig compiles C and links for any processor; cargo-zigbuild tells cargo. One in the search path
+# is taken as it is.
 zig() {
+    ! command -v cargo-zigbuild >/dev/null || return 0
     wanted="ziglang==$ZIGLANG cargo-zigbuild==$CARGO_ZIGBUILD"
     if [ "$(cat "$tools/zig/versions" 2>/dev/null)" != "$wanted" ]; then
         rm -rf "$tools/zig"
@@ -37,6 +40,7 @@ zig() {
         "$tools/zig/bin/pip" install --quiet --disable-pip-version-check $wanted
         echo "$wanted" >"$tools/zig/versions"
     fi
+    PATH=$tools/zig/bin:$PATH
 }
 
 # example NAME ARGUMENTS…: one of our own programs beside fleetpack, for this machine.
@@ -64,13 +68,17 @@ bill() {
 }
 
 static() {
-    processor=$1 arch=$2 target=$1-unknown-linux-musl
-    zig
+    processor=$1 arch=$2 target=$1-unknown-linux-musl where=$built
+    if [ -n "${FLEETPACK_RUST:-}" ]; then
+        mkdir -p "$FLEETPACK_RUST/target"
+        where=$(cd "$FLEETPACK_RUST/target" && pwd -P)
+    fi
     (
-        PATH=$tools/zig/bin:$PATH
+        zig
         # zig brings musl and its start files; the compiler's own copies stay out.
         RUSTFLAGS=-Clink-self-contained=no
-        export PATH RUSTFLAGS
+        CARGO_TARGET_DIR=$where
+        export PATH RUSTFLAGS CARGO_TARGET_DIR
         if [ -n "${FLEETPACK_RUST:-}" ]; then
             RUSTC=$FLEETPACK_RUST/bin/rustc
             export RUSTC
@@ -81,7 +89,7 @@ static() {
         cargo-zigbuild rustc --release --locked --bin fleetpack --target "$target" -- \
             -Clink-arg=-pie -Clink-arg=-static
     )
-    program=$built/$target/release/fleetpack
+    program=$where/$target/release/fleetpack
     runner=
     if [ "$processor" != "$(uname -m)" ]; then
         runner=$(command -v "qemu-$processor-static") ||
