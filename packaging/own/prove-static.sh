@@ -20,6 +20,7 @@ done
 unshare --map-root-user --user --mount --net sh -eu -c '
     for device in null random urandom; do mount --bind "/dev/$device" "$1/dev/$device"; done
     [ ! -e "$1/runner" ] || set -- "$1" /runner
+    export TMPDIR=/tmp
     exec chroot "$1" ${2:+"$2"} /fleetpack quickstart --dir /quickstart --quiet
 ' sh "$root"
 ls "$root/quickstart/installers"
