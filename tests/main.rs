@@ -63,6 +63,7 @@ mod secrets;
 mod serve;
 mod shell;
 mod shipping;
+mod static_programs;
 mod status;
 mod tokens;
 mod tuf_peers;
@@ -125,6 +126,7 @@ fn main() -> std::process::ExitCode {
         serve::trials(),
         shell::trials(),
         shipping::trials(),
+        static_programs::trials(),
         tokens::trials(),
         tuf_peers::trials(),
         updates::trials(),

@@ -31,6 +31,11 @@ pub fn trials() -> Vec<Trial> {
         ),
         trial_needing("packaging/valid", &["python-tuf", "shellcheck"], valid),
         trial_needing(
+            "packaging/scripts_of_workflows",
+            &["python-tuf", "shellcheck"],
+            scripts_of_workflows,
+        ),
+        trial_needing(
             "packaging/github",
             &["python-tuf", "bash", "versitygw"],
             || {
@@ -150,6 +155,41 @@ fn valid() {
         .tool("shellcheck", ["--shell=bash", "-"])
         .input(script)
         .ok();
+}
+
+// GitHub runs them by bash; an expression in one is a word of ours, never what somebody wrote.
+fn scripts_of_workflows() {
+    let scratch = Scratch::new();
+    for (file, least) in [
+        (".github/workflows/release.yml", 6),
+        ("packaging/github-action/action.yml", 1),
+        ("examples/pipelines/nightly-github.yml", 0),
+    ] {
+        let path = project().join(file);
+        let listed = scratch.python("pipeline.py", ["runs", path.to_str().unwrap()]);
+        let scripts: Vec<String> = serde_json::from_str(listed.ok().text()).unwrap();
+        assert!(scripts.len() >= least, "{file}: {scripts:?}");
+        for script in scripts {
+            let lint = ["--shell=bash", "--enable=check-set-e-suppressed", "-"];
+            scratch.tool("shellcheck", lint).input(script).ok();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for foreign in ["github.event", "github.head_ref", "github.ref_name"] {
+            assert!(!text.contains(&format!("${{{{ {foreign}")), "{file}");
+        }
+    }
+    // What a script of the workflow calls is there, and can be run.
+    let text = std::fs::read_to_string(project().join(".github/workflows/release.yml")).unwrap();
+    for called in [
+        "packaging/release.sh dist ${{ matrix.step }}",
+        "packaging/release.sh dist finish",
+    ] {
+        assert!(text.contains(called), "{called}");
+    }
+    let script = project().join("packaging/release.sh");
+    let unknown = scratch.tool("sh", [script.to_str().unwrap(), "dist", "elsewhere"]);
+    let unknown = unknown.env("SOURCE_DATE_EPOCH", "0").fails(2);
+    unknown.says("release.sh knows no step elsewhere");
 }
 
 // A job's script and its variables.

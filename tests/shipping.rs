@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("shipping/own_deb", &["dpkg-deb", "lintian", "man"], own_deb),
         trial_needing("shipping/own_rpm", &["rpm"], own_rpm),
         trial_needing("shipping/formula", &["sh"], formula),
+        trial_needing("shipping/provenance", &["python-tuf"], provenance),
         trial_needing(
             "shipping/static_is_proven_or_refused",
             &["sh", "readelf"],
@@ -27,21 +28,15 @@ fn project(name: &str) -> PathBuf {
 }
 
 /// `cargo test` builds it beside the tests; `cargo test --test all` does not.
-fn example() -> PathBuf {
+fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let example = tests
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join("examples/own_package");
+    let folder = tests.ancestors().nth(2).unwrap().join("examples");
+    let example = folder.join(name);
     if !example.exists() {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--example", "own_package"])
+            .args(["build", "--quiet", "--example", name])
             .status();
-        assert!(
-            built.unwrap().success(),
-            "cargo build --example own_package"
-        );
+        assert!(built.unwrap().success(), "cargo build --example {name}");
     }
     example
 }
@@ -52,7 +47,7 @@ fn packages() -> Scratch {
     scratch.write_program("program", "#!/bin/sh\necho fleetpack stand-in\n");
     for folder in ["dist", "again"] {
         std::fs::create_dir(scratch.join(folder)).unwrap();
-        let run = scratch.program(&example(), ["program", folder]);
+        let run = scratch.program(&example("own_package"), ["program", folder]);
         let ran = run.env("SOURCE_DATE_EPOCH", "1714564800").ok();
         assert_eq!(ran.text().lines().count(), 3);
     }
@@ -160,6 +155,63 @@ fn formula() {
     scratch
         .tool("sh", [script, "1.2.3", address, "SHA256SUMS"])
         .fails(1);
+}
+
+/// Judged by the libraries of CycloneDX and in-toto. A release adds what `packaging/release.sh`
+/// made: `tests/static_programs.rs`.
+fn provenance() {
+    let scratch = Scratch::new();
+    scratch.write("dist/program.tar.gz", "a stand-in\n");
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--prefix", "none"])
+        .args(["--edges", "normal,build", "--format", "{p}|{l}"])
+        .args(["--target", "x86_64-unknown-linux-gnu", "--manifest-path"])
+        .arg(project("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "cargo tree");
+    let example = example("own_provenance");
+    let bill = scratch.program(&example, ["bill", "dist/program.tar.gz"]);
+    let bill = bill.env("SOURCE_DATE_EPOCH", "1714564800");
+    let bill = bill.input(tree.stdout).ok();
+    scratch.write("bill.json", bill.text());
+    let sum = "5".repeat(64);
+    scratch.write("dist/SHA256SUMS", format!("{sum}  program.tar.gz\n"));
+    let lock = project("Cargo.lock");
+    let commit = "1".repeat(40);
+    let words = [
+        "statement",
+        "dist/SHA256SUMS",
+        &commit,
+        lock.to_str().unwrap(),
+    ];
+    let statement = scratch.program(&example, words).ok();
+    statement.prints(&commit);
+    scratch.write("statement.json", statement.text());
+
+    let read = scratch.python("provenance.py", ["bill.json", "statement.json"]);
+    let read = read.ok();
+    read.prints("component aws-lc-sys ")
+        .prints("component ureq ")
+        .prints(&format!("subject program.tar.gz {sum}"))
+        .prints("input commit")
+        .prints("input Cargo.lock");
+    // What tests need, what other systems need, and features that were not asked for.
+    for absent in [
+        "libtest-mimic",
+        "tree-sitter",
+        "windows-sys",
+        "cryptoki",
+        "apple-codesign",
+    ] {
+        assert!(
+            !read.text().contains(&format!("component {absent} ")),
+            "{absent}"
+        );
+    }
+    let nonsense = scratch.program(&example, ["bill", "dist/program.tar.gz"]);
+    let nonsense = nonsense.input("{}\n").fails(1);
+    nonsense.says("is no line of `cargo tree`");
 }
 
 /// The tests' own program is linked to glibc: the proof says so.

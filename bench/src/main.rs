@@ -1,6 +1,6 @@
 //! The benchmark: `cargo run --release -p bench`, with `-- ROUNDS ROW…` for some rows alone
 //! (`deb`, `cores`, `compression`, `rpm`, `several`, `msi`, `pkg`,
-//! `cache`, `batch`, `scale`, `add`, `size`).
+//! `cache`, `batch`, `scale`, `static`, `add`, `size`).
 //!
 //! Every row is a ratio of medians between programs that were run in turns on one payload,
 //! made by `bench/agent-payload` from the Rust toolchain: 134 MB of real machine code. Rows
@@ -17,6 +17,7 @@ mod batch;
 mod cache;
 mod deb;
 mod limit;
+mod linkage;
 mod linux;
 mod measure;
 mod msi;
@@ -61,6 +62,7 @@ const ROWS: &[(&str, Rows)] = &[
     ("cache", cache::against_copying),
     ("batch", batch::against_copying),
     ("scale", batch::scale),
+    ("static", linkage::static_against_glibc),
     ("add", updates::add_against_go_tuf),
     ("size", updates::by_number_of_targets),
 ];

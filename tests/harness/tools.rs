@@ -30,6 +30,7 @@ pub fn missing(needs: &[&'static str]) -> Vec<&'static str> {
 ///   fetches (the last is a script for `node`);
 /// - `tough-client`: the program of `tests/interop/tough`;
 /// - `pkcs11`: a build with this feature (the answer is `/`);
+/// - `release`: the folder `FLEETPACK_RELEASE`, which `packaging/release.sh` filled;
 /// - `libfaketime`-like libraries are asked for by the program that brings them.
 pub fn find(need: &str) -> Option<PathBuf> {
     match need {
@@ -37,6 +38,7 @@ pub fn find(need: &str) -> Option<PathBuf> {
             .is_root()
             .then(|| PathBuf::from("/")),
         "pkcs11" => cfg!(feature = "pkcs11").then(|| PathBuf::from("/")),
+        "release" => std::env::var_os("FLEETPACK_RELEASE").map(PathBuf::from),
         "tough-client" => {
             Some(folder().join("tough/bin/tough-client")).filter(|path| path.exists())
         }

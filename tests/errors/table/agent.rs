@@ -38,6 +38,8 @@ const TARGET: &str = "osqueryd/macos-app/stable/osqueryd.app.tar.gz";
 every! { config: ConfigError as CliError::Config;
     Value { flag: "--end-user-email", value: s("nobody"), why: "is no e-mail address" },
     Hidden { flag: "--enroll-secret", why: "holds a line break" },
+    Channel { flag: "--orbit-channel", why: NameError { what: "channel", value: s("a/b"), reason: "it contains a slash" } },
+    Long { flag: "--fleet-url", len: 200_000, holder: "an environment variable", limit: 131_000 },
     Exclusive("--insecure", "--fleet-certificate"),
     Needs { flag: "--fleet-tls-client-certificate", other: "--fleet-tls-client-key" },
 }
@@ -59,6 +61,9 @@ every! { archive: ArchiveError as |source| CliError::Release(ReleaseError::Archi
     Order { path: s("osquery.app/file") },
     Members(10_000),
     Bytes(1_000_000),
+    Name(1_000_000),
+    Names(1_000_000),
+    Length,
 }
 
 every! { agent: AgentError as CliError::Agent;

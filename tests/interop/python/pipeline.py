@@ -2,6 +2,8 @@
 
 pipeline.py github WORKFLOW JOB SECRETS    the step of JOB that uses an action of this folder
 pipeline.py gitlab PIPELINE JOB            a job that extends one of a local file
+pipeline.py runs FILE                      a list of all scripts of a workflow or an action, with a
+                                           word in the place of each expression
 
 Of GitHub's expressions, `inputs` and `secrets` (a JSON object) are known; another one is an
 error. GitHub runs `shell: bash` as `bash --noprofile --norc -eo pipefail`, GitLab a script's
@@ -58,4 +60,11 @@ def gitlab(pipeline: str, job: str) -> dict:
     return {"script": "\n".join(script), "environment": variables}
 
 
-print(json.dumps({"github": github, "gitlab": gitlab}[sys.argv[1]](*sys.argv[2:])))
+def runs(path: str) -> list[str]:
+    document = read(path)
+    jobs = document.get("jobs") or {"action": document["runs"]}
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    return [re.sub(r"\$\{\{.*?\}\}", "expression", step["run"]) for step in steps if "run" in step]
+
+
+print(json.dumps({"github": github, "gitlab": gitlab, "runs": runs}[sys.argv[1]](*sys.argv[2:])))
