@@ -126,7 +126,7 @@ impl Hint for ClientError {
             ),
             Self::Fetch { source, document } if document == "timestamp.json" => match source {
                 StoreError::NotFound(_) => Some(
-                    "ls FOLDER/timestamp.json FOLDER/root.json finds both in the folder to give, such as …/repository"
+                    "give the folder where `ls root.json timestamp.json` finds both, such as …/repository"
                         .to_owned(),
                 ),
                 other => other.hint(),
