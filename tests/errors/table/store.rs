@@ -6,16 +6,26 @@ use fleetpack::cache::{CacheError, Damaged};
 use fleetpack::cli::CliError;
 use fleetpack::publish::PublishError;
 use fleetpack::store::StoreError;
+use fleetpack::store::http::TooSlow;
 use fleetpack::store::object::ObjectError;
 use fleetpack::store::tls::TlsError;
+use fleetpack::tuf::client::ClientError;
 use fleetpack::tuf::metadata::Role;
 use fleetpack::tuf::repository::RepositoryError;
 use fleetpack::tuf::trusted::Rejected;
 
-use super::{Examples, cause, every, io, path, s};
+use super::{Examples, cause, every, io, one, path, s};
 
 pub fn all() -> Vec<Examples> {
-    vec![store(), tls(), object(), publish(), cache(), damaged()]
+    vec![
+        store(),
+        too_slow(),
+        tls(),
+        object(),
+        publish(),
+        cache(),
+        damaged(),
+    ]
 }
 
 const URL: &str = "https://updates.example.com/timestamp.json";
@@ -33,6 +43,14 @@ every! { store: StoreError as CliError::Store;
     Io { path: path("updates/repository/root.json"), source: io() },
     Object(Box::new(ObjectError::NoBucketName(s("s3://")))),
     Tls(TlsError::NoCertificate { name: s("ca.pem") }),
+}
+
+one! { too_slow: TooSlow as |error| CliError::Client(ClientError::CutOff {
+        document: s("targets.json"),
+        received: error.bytes,
+        source: Some(std::io::Error::new(std::io::ErrorKind::TimedOut, error)),
+    });
+    TooSlow { bytes: 120, seconds: 60 }
 }
 
 every! { tls: TlsError as |error| CliError::Store(error.into());
