@@ -144,7 +144,7 @@ fn package_command() -> &'static str {
 /// The file that the README installs next is the one that was made.
 fn installer_of(script: &str) -> String {
     assert!(script.contains("fleetpack package --type deb"));
-    let (_, rest) = README.split_once("apt install ./").unwrap();
+    let (_, rest) = README.rsplit_once("apt install ./").unwrap();
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
