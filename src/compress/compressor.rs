@@ -4,7 +4,6 @@
 //! run that remembered it. Only shared contents get this far: customers' bytes go through
 //! [`super::Stream::bytes`] and are never kept.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -12,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 
-use super::ahead::{Ahead, Board, Held, Ready};
+use super::ahead::{Ahead, Board};
 use super::codec::Encoder;
 use super::pool::{self, Work};
 use super::sink::Beginnings;
@@ -65,18 +64,6 @@ pub(super) struct Segment {
     pub(super) crc32: u32,
     /// sha256 of the compressed bytes, where they are to go into a cache.
     pub(super) sha256: Option<[u8; 32]>,
-}
-
-/// A unit that was compressed a moment ago.
-struct Packed {
-    /// Bytes before compression.
-    raw: u64,
-    /// CRC-32 of the bytes before compression.
-    crc32: u32,
-    /// Compressed, until somebody takes them.
-    bytes: Cell<Option<Vec<u8>>>,
-    /// Where it lies in the spool, if it does.
-    segment: Cell<Option<Segment>>,
 }
 
 impl Compressor {
@@ -168,7 +155,7 @@ impl Compressor {
             return Ok((digests, write(&Ahead { room, codec, board })?));
         }
         let todo = self.todo(contents, Some(codec), wanted)?;
-        let board = &Board::of(&todo.fresh, contents);
+        let board = &Board::of(&todo.fresh);
         let (written, taken) = std::thread::scope(|scope| {
             let hand = scope.spawn(crate::fs::following(|| {
                 let _ends = board.ends_with_this();
@@ -348,21 +335,20 @@ impl Compressor {
             return Ok(());
         }
         let units = pool::units_of(contents);
-        let done = |unit: usize, packed: &Option<Packed>| {
-            let (Some(board), Some(packed)) = (board, packed) else {
-                return Ok(());
+        let done = |unit: usize, segment: &Option<Segment>| {
+            let (Some(board), Some(segment)) = (board, segment) else {
+                return true;
             };
             let piece = &units[unit].0[0];
             let number = usize::try_from(piece.offset / UNIT as u64);
-            self.lay_down(
-                board,
+            board.put(
                 &contents[piece.content],
                 number.unwrap_or(usize::MAX),
-                packed,
-            )
+                *segment,
+            );
+            !board.is_over()
         };
-        let is_held = board.is_some() && self.single && self.cache.is_none();
-        let worker = || self.worker(codec.unwrap_or(Codec::Store), is_held);
+        let worker = || self.worker(codec.unwrap_or(Codec::Store));
         let (digests, segments) =
             pool::run(self.threads, contents, &missing, &units, &worker, &done)?;
         let mut segments = segments.into_iter();
@@ -370,9 +356,7 @@ impl Compressor {
         for (content, digests) in contents.iter().zip(digests) {
             let count = usize::try_from(content.len().div_ceil(UNIT as u64));
             let own = segments.by_ref().take(count.unwrap_or(usize::MAX));
-            // What went through memory is nowhere any more.
-            let own: Option<Vec<Segment>> =
-                own.flatten().map(|packed| packed.segment.get()).collect();
+            let own: Vec<Segment> = own.flatten().collect();
             let entry = known.entry(*content.sha256()).or_default();
             entry.digests = Digests {
                 len: digests.len,
@@ -386,75 +370,31 @@ impl Compressor {
                 .filter(|_| content.len() >= kept::LEAST)
             {
                 kept::put_digests(cache, &entry.digests);
-                if let (Some(codec), Some(own)) = (codec, &own) {
-                    kept::put_segments(cache, self, content, codec, own);
+                if let Some(codec) = codec {
+                    kept::put_segments(cache, self, content, codec, &own);
                 }
             }
-            if let (Some(codec), Some(own)) = (codec, own) {
+            if let Some(codec) = codec {
                 entry.kept.insert(codec, Kept::Spooled(own));
             }
         }
         Ok(())
     }
 
-    /// Compresses units: into memory where they are to be held, else into the spool.
-    fn worker(
-        &self,
-        codec: Codec,
-        is_held: bool,
-    ) -> Result<Work<'_, Option<Packed>>, CompressError> {
+    fn worker(&self, codec: Codec) -> Result<Work<'_, Option<Segment>>, CompressError> {
         if !codec.keeps() {
             return Ok(Box::new(|_| Ok(None)));
         }
         let mut encoder = Encoder::new(codec)?;
         Ok(Box::new(move |raw| {
             let bytes = encoder.encode(raw)?;
-            let packed = Packed {
+            Ok(Some(Segment {
+                span: self.spool.append(bytes)?,
                 raw: raw.len() as u64,
                 crc32: crc32fast::hash(raw),
-                bytes: Cell::new(is_held.then(|| bytes.to_vec())),
-                segment: Cell::new(None),
-            };
-            if !is_held {
-                self.spool_away(&packed, bytes)?;
-            }
-            Ok(Some(packed))
+                sha256: self.cache.is_some().then(|| sha256(bytes)),
+            }))
         }))
-    }
-
-    fn spool_away(&self, packed: &Packed, bytes: &[u8]) -> Result<Segment, CompressError> {
-        let segment = Segment {
-            span: self.spool.append(bytes)?,
-            raw: packed.raw,
-            crc32: packed.crc32,
-            sha256: self.cache.is_some().then(|| sha256(bytes)),
-        };
-        packed.segment.set(Some(segment));
-        Ok(segment)
-    }
-
-    /// Gives the stream a unit.
-    fn lay_down(
-        &self,
-        board: &Board,
-        content: &Shared,
-        unit: usize,
-        packed: &Packed,
-    ) -> Result<(), CompressError> {
-        let ready = match (packed.segment.get(), packed.bytes.take()) {
-            (Some(segment), _) => Ready::Spooled(segment),
-            (None, Some(bytes)) if board.has_room(content, bytes.len()) => Ready::Held(Held {
-                raw: packed.raw,
-                crc32: packed.crc32,
-                bytes,
-            }),
-            (None, bytes) => Ready::Spooled(self.spool_away(packed, &bytes.unwrap_or_default())?),
-        };
-        board.put(content, unit, ready);
-        match board.is_over() {
-            true => Err(CompressError::Stopped),
-            false => Ok(()),
-        }
     }
 
     /// The kept segments of a content; compresses it first if need be.

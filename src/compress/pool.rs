@@ -46,20 +46,17 @@ pub(super) fn units_of(contents: &[Shared]) -> Vec<Unit> {
 /// What a worker does with a unit's bytes.
 pub(super) type Work<'w, T> = Box<dyn FnMut(&[u8]) -> Result<T, CompressError> + 'w>;
 
-/// What is done with a unit's number and result.
-pub(super) type Done<'d, T> = dyn Fn(usize, &T) -> Result<(), CompressError> + Sync + 'd;
-
 /// Reads all units on `threads` threads, gives each to a worker made by `worker`, and takes
 /// digests: `wanted[i]` and sha256 of content `i`. A content that is not what was verified,
 /// or promised, is a [`crate::install::ContentError`]. `done` sees every unit's number and result as
-/// it comes, and ends the run by an error.
+/// it comes, and ends the run by `false` ([`CompressError::Stopped`]).
 pub(super) fn run<'w, T: Send>(
     threads: NonZeroUsize,
     contents: &[Shared],
     wanted: &[Wanted],
     units: &[Unit],
     worker: &(dyn Fn() -> Result<Work<'w, T>, CompressError> + Sync),
-    done: &Done<'_, T>,
+    done: &(dyn Fn(usize, &T) -> bool + Sync),
 ) -> Result<(Vec<Digests>, Vec<T>), CompressError> {
     let buffers = Buffers::new(threads.get() * 2 + 1);
     let lanes = contents.iter().zip(wanted);
@@ -128,7 +125,7 @@ impl<'p> Shift<'_, 'p> {
     fn work<'w, T>(
         &self,
         worker: &(dyn Fn() -> Result<Work<'w, T>, CompressError> + Sync),
-        done: &Done<'_, T>,
+        done: &(dyn Fn(usize, &T) -> bool + Sync),
     ) -> Result<Vec<(usize, T)>, CompressError> {
         let stop = StopOthers(self.buffers);
         let mut work = worker()?;
@@ -144,7 +141,9 @@ impl<'p> Shift<'_, 'p> {
             let buffer = Arc::new(buffer);
             self.digest(unit, &buffer);
             let result = work(&buffer.bytes)?;
-            done(number, &result)?;
+            if !done(number, &result) {
+                return Err(CompressError::Stopped);
+            }
             results.push((number, result));
             self.step.advance(buffer.bytes.len() as u64);
         }

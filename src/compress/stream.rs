@@ -13,7 +13,7 @@ use lzma_rust2::{CheckType, XzOptions, XzWriterMt};
 use zeroize::{Zeroize, Zeroizing};
 use zstd::zstd_safe::CParameter;
 
-use super::ahead::{Board, Held, Ready};
+use super::ahead::Board;
 use super::codec::Encoder;
 use super::compressor::{Kept, Segment};
 use super::kept::{self, Found};
@@ -225,14 +225,9 @@ impl<'a> Stream<'a> {
             && let Some(count) = board.announced(content)
         {
             return (0..count).try_for_each(|unit| {
-                match board.wait(content, unit, || self.idle())? {
-                    Ready::Spooled(segment) => {
-                        self.account([(segment.crc32, segment.raw)].into_iter());
-                        self.spooled(&[segment])
-                    }
-                    Ready::Held(held) => self.held(&held),
-                    Ready::Taken => Err(CompressError::Stopped),
-                }
+                let segment = board.wait(content, unit, || self.idle())?;
+                self.account([(segment.crc32, segment.raw)].into_iter());
+                self.spooled(&[segment])
             });
         }
         match self.room.segments(content, self.codec)? {
@@ -259,15 +254,6 @@ impl<'a> Stream<'a> {
     fn idle(&mut self) -> Result<(), CompressError> {
         match &mut self.body {
             Body::Segments { sink, .. } => sink.sink.idle().map_err(write_error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes a segment that lies in memory.
-    fn held(&mut self, held: &Held) -> Result<(), CompressError> {
-        self.account([(held.crc32, held.raw)].into_iter());
-        match &mut self.body {
-            Body::Segments { sink, .. } => sink.write_all(&held.bytes).map_err(write_error),
             _ => Ok(()),
         }
     }

@@ -608,24 +608,3 @@ fn beyond_four_gigabytes_in_a_stream() {
         assert_eq!(std::io::copy(read, &mut std::io::sink()).unwrap(), len);
     }
 }
-
-#[test]
-fn for_one_package_nothing_waits_in_the_spool_that_need_not() {
-    let often = shared(data(2 * SEGMENT + 3));
-    let once = shared(data(30 * SEGMENT + 7));
-    let contents = [often.clone(), once, often];
-    for codec in [Codec::Gzip(0), Codec::Gzip(6), Codec::ZstdFrames(3)] {
-        let (expected, _) = pack(&room(2), codec, &contents);
-        for threads in [1, 2, 5] {
-            let room = room(threads).for_one();
-            for turn in 1..=2 {
-                let mut sink = Vec::new();
-                pack_beside(&room, codec, &contents, &mut sink).unwrap();
-                assert!(
-                    sink == expected,
-                    "{codec:?}, {threads} threads, turn {turn}"
-                );
-            }
-        }
-    }
-}

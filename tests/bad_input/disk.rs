@@ -79,8 +79,7 @@ fn full_spool() {
     let mount = Mount::tmpfs(ground.join("temporary"), "1m");
     std::fs::create_dir(ground.join("out")).unwrap();
     let mut record = ground.record();
-    // Of two packages the second takes its segments from there.
-    let run = ground.package(&["--type", "rpm", "--outdir", "out"]);
+    let run = ground.package(&["--outfile", "out/agent.deb"]);
     record.refused("package", &run.env("TMPDIR", ground.join("temporary")));
     record.compare("disk_full_while_compressing");
     for folder in ["out", "temporary"] {
