@@ -6,6 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::error::with_causes;
+use super::hints::Typed;
 use super::package::anchor;
 use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::Inventory;
@@ -139,6 +140,12 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     match place.client(place.anchor.clone()) {
         Err(error) => found.extend(refused(&place, &error)?),
         Ok(client) => examine(&place, &client, &installers, surroundings, &mut found)?,
+    }
+    if place.layout.is_some() {
+        let typed = Typed::new(&args.path, None);
+        for diagnosis in &mut found {
+            diagnosis.hint = diagnosis.hint.take().map(|hint| typed.placed(hint));
+        }
     }
     tell(&args, &place, &installers, &found, printer)
 }

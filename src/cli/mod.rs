@@ -5,6 +5,7 @@
 //! sees clap, the environment or the clock: [`Surroundings`] carries these in.
 
 mod error;
+mod hints;
 pub(crate) mod printer;
 pub(crate) mod progress;
 mod surroundings;
@@ -26,6 +27,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use hints::Typed;
 
 /// Update repositories and installers for Fleet's agent
 #[derive(Debug, Parser)]
@@ -78,6 +80,16 @@ enum Command {
     Man(man::Args),
 }
 
+impl Command {
+    fn typed(&mut self) -> Typed {
+        match self {
+            Self::Updates(args) => args.typed(),
+            Self::Package(args) => args.typed(),
+            _ => Typed::default(),
+        }
+    }
+}
+
 /// The argument definitions: what completions, manual pages and the reference are made of.
 pub fn definitions() -> clap::Command {
     Args::command()
@@ -85,7 +97,7 @@ pub fn definitions() -> clap::Command {
 
 /// Runs the program with the arguments of its process and reports how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(args) {
+    let mut args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => {
             // Help and version go to stdout with code 0, mistakes to stderr with code 2.
@@ -97,12 +109,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     surroundings::keep_out_of_dumps();
     progress::start(args.quiet, args.verbose);
     let printer = Printer::of_process(args.quiet);
+    let typed = args.command.typed();
     let done = run(args, &Surroundings::of_process(), &printer);
     progress::close();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            printer.report(&error);
+            printer.report(&error, &typed);
             error.exit().into()
         }
     }

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use super::hints::Typed;
 use super::{CliError, progress};
 use crate::hint::Hint;
 
@@ -113,8 +114,8 @@ impl Printer {
     }
 
     /// The error that ended the command: sentence, causes, way out.
-    pub fn report(&self, error: &CliError) {
-        let mut text = text(error);
+    pub(super) fn report(&self, error: &CliError, typed: &Typed) {
+        let mut text = told(error, |hint| typed.placed(hint));
         if self.colour {
             let hint = self.marked("hint:", Colour::Cyan);
             text = text.replace("\n  hint:", &format!("\n  {hint}"));
@@ -160,13 +161,17 @@ fn say(text: impl Display) {
 
 /// An error's sentence, its causes and the way out, a line each.
 pub fn text(error: &CliError) -> String {
+    told(error, |hint| hint)
+}
+
+fn told(error: &CliError, hinted: impl Fn(String) -> String) -> String {
     let mut text = format!("{error}\n");
     let mut cause: Option<&dyn Error> = error.source();
     while let Some(error) = cause {
         text.push_str(&format!("  caused by: {error}\n"));
         cause = error.source();
     }
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint().map(hinted) {
         text.push_str(&format!("  hint: {hint}\n"));
     }
     text

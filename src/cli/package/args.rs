@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
@@ -17,6 +17,7 @@ use super::provenance::ProvenanceArgs;
 use super::scripts::ScriptArgs;
 use crate::agent::config::{HostIdentifier, Secret};
 use crate::agent::duration::GoDuration;
+use crate::cli::hints::Typed;
 use crate::package::{Compression, Format};
 
 /// Makes every flag that is on or off one in Go's notation: `--debug`, `--debug=true`,
@@ -248,6 +249,16 @@ pub struct FleetArgs {
     /// Address and secret come from an MDM profile (pkg)
     #[arg(long, env = "FLEETCTL_USE_SYSTEM_CONFIGURATION", hide_env = true)]
     pub use_system_configuration: bool,
+}
+
+impl Args {
+    /// Where the repository is, when it was read from the folder that is published.
+    pub(in crate::cli) fn typed(&self) -> Typed {
+        let url = &self.updates.update_url;
+        let published = Path::new(url).ends_with("repository") && !url.contains("://");
+        let folder = Path::new(url).parent().filter(|_| published);
+        folder.map_or_else(Typed::default, |path| Typed::new(path, None))
+    }
 }
 
 /// The update repository's side.

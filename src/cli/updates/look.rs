@@ -6,6 +6,7 @@ use super::remote::Published;
 use super::tls::Tls;
 use super::{At, CliError, Place, Printer};
 use crate::cli::error::with_causes;
+use crate::cli::hints::Typed;
 use crate::cli::package::anchor;
 use crate::hint::Hint;
 use crate::store;
@@ -89,7 +90,7 @@ impl Look {
             return Err(match chain.find(|f| matches!(f, Finding::MissingRoot(_))) {
                 None => error.into(),
                 Some(missing) => {
-                    let said = [Said::of(missing)];
+                    let said = [Said::of(missing, &typed(layout.as_ref()))];
                     print(&said, printer)?;
                     CliError::Faults { faults: 1, place }
                 }
@@ -135,6 +136,10 @@ fn elsewhere(at: At, url: String, roots: Option<&str>, expiry: Expiry) -> Result
     })
 }
 
+fn typed(layout: Option<&Layout>) -> Typed {
+    layout.map_or_else(Typed::default, |layout| Typed::new(layout.path(), None))
+}
+
 impl Looked {
     /// What no client notices. `files`: also whether each target's file is there, which
     /// whoever reads them finds out anyway.
@@ -150,12 +155,13 @@ impl Looked {
                 found.extend(survey::target_files(layout, trusted, &self.targets)?);
             }
         }
-        Ok(found.iter().map(Said::of).collect())
+        let typed = typed(self.layout.as_ref());
+        Ok(found.iter().map(|found| Said::of(found, &typed)).collect())
     }
 }
 
 impl Said {
-    fn of(finding: &Finding) -> Self {
+    fn of(finding: &Finding, typed: &Typed) -> Self {
         let target = match finding {
             Finding::MissingFile { target, .. } | Finding::WrongLength { target, .. } => {
                 Some(target.clone())
@@ -169,7 +175,7 @@ impl Said {
             },
             target,
             message: finding.to_string(),
-            hint: finding.hint(),
+            hint: finding.hint().map(|hint| typed.placed(hint)),
         }
     }
 

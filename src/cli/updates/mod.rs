@@ -35,6 +35,7 @@ mod verify;
 
 use std::path::PathBuf;
 
+use super::hints::Typed;
 use super::{CliError, Printer, Surroundings};
 use crate::tuf::repository::{self, Layout, Opened, Repository};
 use passphrases::{NewPassphrases, Passphrases};
@@ -89,6 +90,14 @@ enum Command {
     Attach(payload::AttachArgs),
     /// Print the root metadata, for `--update-roots`
     Roots(roots::Args),
+}
+
+impl Args {
+    /// Where the repository is, as it was typed.
+    pub(super) fn typed(&mut self) -> Typed {
+        let (at, _) = self.command.place();
+        Typed::new(&at.path, at.keys.as_deref())
+    }
 }
 
 /// Runs the command.
