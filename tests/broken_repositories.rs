@@ -257,6 +257,18 @@ fn good() -> &'static Scratch {
     })
 }
 
+/// A repository in `repo` whose snapshot names these files beside its own: signed by somebody
+/// who holds the keys of snapshot and timestamp.
+pub fn whose_snapshot_names(names: &[String]) -> Scratch {
+    let broken = Broken::new();
+    broken.sign("snapshot", |signed| {
+        for name in names {
+            signed["meta"][name] = json!({"version": 1});
+        }
+    });
+    broken.scratch
+}
+
 impl Broken {
     fn new() -> Self {
         let scratch = Scratch::new();

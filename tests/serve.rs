@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::broken_repositories::whose_snapshot_names;
 use crate::harness::server::free_port;
 use crate::harness::{Scratch, trial_needing};
 use crate::publish::{begin, program, release};
@@ -18,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial_needing("serve/clients", &["python-tuf", "go"], clients),
         trial_needing("serve/requests", &["curl"], requests),
+        trial_needing("serve/names", &["curl"], names),
         trial_needing("serve/tls", &["curl", "openssl"], tls),
         trial_needing("serve/stops", &["curl"], stops),
     ]
@@ -76,6 +78,65 @@ fn clients() {
         let got = peer.follow(&scratch, &server.url, None, true);
         assert_eq!(got, program("two!"));
     }
+}
+
+// Metadata that are signed, or that somebody put there, name files outside the folder; and a
+// link leads out of it.
+fn names() {
+    let elsewhere = Scratch::new();
+    let secret = elsewhere.write("private.json", "made-up");
+    let secret = secret.to_str().unwrap();
+    let scratch = whose_snapshot_names(&["../keys/targets.json".to_owned(), secret.to_owned()]);
+    let server = Serving::start(&scratch, "http", &[]);
+    let status = |path: &str| {
+        let url = format!("{}/{path}", server.url);
+        let args = [
+            "-sS",
+            "--path-as-is",
+            "-o",
+            "body",
+            "-w",
+            "%{http_code}",
+            &url,
+        ];
+        scratch.tool("curl", args).ok().text().to_owned()
+    };
+    for path in [
+        "../keys/targets.json",
+        secret,
+        "3.root.json",
+        "0.root.json",
+        "01.root.json",
+    ] {
+        assert_eq!(status(path), "404", "{path}");
+    }
+    for path in [
+        "2.root.json",
+        "root.json",
+        "snapshot.json",
+        "timestamp.json",
+    ] {
+        assert_eq!(status(path), "200", "{path}");
+    }
+    let published = scratch.join("repo/repository");
+    for (file, path) in [
+        ("snapshot.json", "snapshot.json"),
+        (
+            "targets/orbit/linux/stable/orbit",
+            "targets/orbit/linux/stable/orbit",
+        ),
+    ] {
+        let on_disk = published.join(file);
+        let other = scratch.join("other");
+        std::fs::copy(&on_disk, &other).unwrap();
+        std::fs::remove_file(&on_disk).unwrap();
+        std::os::unix::fs::symlink(&other, &on_disk).unwrap();
+        assert_eq!(status(path), "404", "{path}");
+    }
+    // What cannot be verified changes no name.
+    scratch.write("repo/repository/timestamp.json", "{}");
+    assert_eq!(status("timestamp.json"), "200");
+    assert_eq!(status("targets/orbit/linux/2.0/orbit"), "200");
 }
 
 #[expect(

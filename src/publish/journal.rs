@@ -7,13 +7,15 @@
 //! copies, then documents. Until it is gone the publication is not done, and whoever comes
 //! next finishes it, after verifying the documents from its own root.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{OWN, Publication, PublishError, Tell, headers};
+use super::{OWN, Publication, PublishError, Tell, headers, plan};
 use crate::store::object::{Condition, ObjectError, Objects, Version};
-use crate::tuf::metadata::Role;
+use crate::tuf::client::ROOT_LIMIT;
+use crate::tuf::metadata::{Role, Root, Signed};
+use crate::tuf::repository::Repository;
 use crate::tuf::trusted::{Expiry, Roots, Trusted};
 
 const LOCK_LIMIT: u64 = 4096;
@@ -23,9 +25,44 @@ const JOURNAL_LIMIT: u64 = 64 << 20;
 struct Lock {
     holder: String,
     until: u64,
+    /// For how long it was taken, in milliseconds.
+    #[serde(default)]
+    time: u64,
     /// Tells writings of one holder apart, however quick they are.
     #[serde(default)]
     writing: u64,
+}
+
+/// The longest that one lock can hold others up without being written anew.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Somebody else's lock, as it was found.
+struct Found {
+    bytes: Vec<u8>,
+    at: Instant,
+    lasts: Duration,
+}
+
+impl Found {
+    // It says when it ends by a clock that may be wrong. But whoever holds one writes it anew
+    // before its time is over: one that stays as it is for that long is nobody's.
+    fn new(bytes: &[u8]) -> Self {
+        let lock = serde_json::from_slice::<Lock>(bytes).ok();
+        let left = lock.map_or(0, |lock| {
+            let left = lock.until.saturating_sub(now());
+            let time = Some(lock.time).filter(|time| *time > 0);
+            left.min(time.unwrap_or(left))
+        });
+        Self {
+            bytes: bytes.to_vec(),
+            at: Instant::now(),
+            lasts: Duration::from_millis(left).min(LONGEST),
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.lasts.saturating_sub(self.at.elapsed())
+    }
 }
 
 /// The lock while it is ours.
@@ -79,14 +116,15 @@ impl<'a> Lease<'a> {
             took_over: false,
         };
         let mut told = false;
+        let mut found: Option<Found> = None;
         loop {
             let there = place.get(&lock_name(), LOCK_LIMIT)?;
-            let until = there.as_ref().map_or(0, |(bytes, _)| {
-                serde_json::from_slice::<Lock>(bytes).map_or(0, |lock| lock.until)
+            found = there.as_ref().map(|(bytes, _)| match found.take() {
+                Some(found) if found.bytes == *bytes => found,
+                _ => Found::new(bytes),
             });
-            // A clock that is wrong by a day shall not lock anybody out.
-            let wait = until.saturating_sub(now()).min(86_400_000);
-            if wait == 0 {
+            let wait = found.as_ref().map_or(Duration::ZERO, Found::left);
+            if wait.is_zero() {
                 lease.took_over = there.is_some();
                 match lease.write(Condition::since(there.as_ref().map(|(_, v)| v))) {
                     Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
@@ -106,11 +144,11 @@ impl<'a> Lease<'a> {
             if !told {
                 tell(&format!(
                     "waiting for another publisher, at most {} s",
-                    wait.div_ceil(1000)
+                    wait.as_millis().div_ceil(1000)
                 ));
                 told = true;
             }
-            std::thread::sleep(Duration::from_millis(wait.min(500)));
+            std::thread::sleep(wait.min(Duration::from_millis(500)));
         }
     }
 
@@ -120,6 +158,7 @@ impl<'a> Lease<'a> {
         let lock = Lock {
             holder: self.holder.clone(),
             until,
+            time: self.time.as_millis() as u64,
             writing: self.writings,
         };
         let bytes = to_json(&lock)?;
@@ -229,8 +268,9 @@ impl Journal {
         found.map_or(&[], |(_, text)| text.as_bytes())
     }
 
-    // Whether its documents are signed by whom they must be, and its copies are targets.
-    fn verify(&self, ours: &Trusted) -> Option<Trusted> {
+    // Whether its documents are signed by whom they must be and have their own names, and its
+    // copies are targets.
+    fn verify(&self, repository: &Repository, place: &dyn Objects) -> Option<Trusted> {
         let inside = |name: &String| name.starts_with("targets/");
         let own = |name: &String| name.starts_with(&format!("{OWN}/blobs/"));
         let plain = self.copies.iter().all(|(from, to)| {
@@ -239,10 +279,29 @@ impl Journal {
         if !plain || !self.leftovers.iter().all(own) {
             return None;
         }
-        let mut roots = Roots::anchor(ours.root().bytes(), Expiry::Ignored).ok()?;
-        for (_, root) in &self.roots {
-            // Those up to ours were accepted when we took them over.
-            let _ = roots.accept(root.as_bytes());
+        let ours = repository.trusted().root();
+        let mut roots = Roots::anchor(ours.bytes(), Expiry::Ignored).ok()?;
+        while let Some((bytes, _)) = place.get(&roots.next_file(), ROOT_LIMIT).ok()?
+            && roots.accept(&bytes).is_ok()
+        {}
+        for (name, text) in &self.roots {
+            let version = Signed::<Root>::parse(text.as_bytes()).ok()?.version();
+            let own_file = Role::Root.versioned_file(version);
+            if version > roots.root().version() {
+                roots.accept(text.as_bytes()).ok()?;
+            }
+            // Older ones were accepted when they were taken over.
+            let same = match version == roots.root().version() {
+                true => roots.root().bytes() == text.as_bytes(),
+                false => {
+                    let path = repository.layout().repository().join(&own_file);
+                    let kept = crate::fs::read_limited(&path, ROOT_LIMIT).ok()?;
+                    kept.is_none_or(|kept| kept == text.as_bytes())
+                }
+            };
+            if !same || ![Role::Root.file(), own_file].contains(name) {
+                return None;
+            }
         }
         let mut timestamps = roots.finish().ok()?;
         timestamps.accept(self.document(Role::Timestamp)).ok()?;
@@ -250,7 +309,30 @@ impl Journal {
         snapshots.accept(self.document(Role::Snapshot)).ok()?;
         let mut targets = snapshots.finish().ok()?;
         targets.accept(self.document(Role::Targets)).ok()?;
-        targets.finish().ok()
+        let new = targets.finish().ok()?;
+        self.names_hold(&new).then_some(new)
+    }
+
+    // Whoever finishes it writes these texts with rights that the one who began may not have.
+    fn names_hold(&self, new: &Trusted) -> bool {
+        let top = |name: &str, text: &str| {
+            [Role::Targets, Role::Snapshot, Role::Timestamp]
+                .into_iter()
+                .any(|role| {
+                    let versioned = role.versioned_file(new.version(role));
+                    let named = name == role.file() || name == versioned;
+                    named && text.as_bytes() == new.bytes(role)
+                })
+        };
+        let delegated = |name: &str, text: &str| {
+            let mut named = new.snapshot().signed.delegated();
+            named.any(|(role, version)| {
+                let files = plan::delegated_files(role, version);
+                files.iter().any(|file| file == name) && plan::is_delegated(text, version)
+            })
+        };
+        let mut documents = self.documents.iter();
+        documents.all(|(name, text)| top(name, text) || delegated(name, text))
     }
 }
 
@@ -261,7 +343,7 @@ impl Publication<'_> {
             return Ok(());
         };
         let there = self.place.get("timestamp.json", 1 << 20)?;
-        let verified = journal.verify(self.repository.trusted());
+        let verified = journal.verify(self.repository, self.place);
         let stands = verified.is_some_and(|new| match &there {
             None => true,
             Some((bytes, _)) => {
@@ -292,7 +374,10 @@ impl Publication<'_> {
             }
         }
         self.place.delete(&journal_name())?;
-        self.delete_leftovers(&journal, lease)?;
+        // One that does not stand decides about nothing; pruning finds what it left.
+        if stands {
+            self.delete_leftovers(&journal, lease)?;
+        }
         done
     }
 
@@ -309,5 +394,32 @@ impl Publication<'_> {
         }
         let mut names = journal.leftovers.iter();
         names.try_for_each(|name| Ok(self.place.delete(name)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_lock_that_stays_as_it_is_holds_others_up() {
+        let lock = |until: u64, time: u64| {
+            let lock = Lock {
+                holder: "somebody".to_owned(),
+                until,
+                time,
+                writing: 1,
+            };
+            Found::new(&to_json(&lock).unwrap()).lasts
+        };
+        assert_eq!(lock(0, 1000), Duration::ZERO);
+        let soon = lock(now() + 500, 1000);
+        assert!(soon <= Duration::from_millis(500) && soon > Duration::ZERO);
+        // A clock that is ahead, here or there.
+        assert_eq!(lock(now() + 3_600_000, 1000), Duration::from_secs(1));
+        assert_eq!(lock(u64::MAX, u64::MAX), LONGEST);
+        // As locks were before they said for how long they are taken.
+        assert_eq!(lock(u64::MAX, 0), LONGEST);
+        assert_eq!(Found::new(b"no lock").lasts, Duration::ZERO);
     }
 }

@@ -14,10 +14,11 @@ use super::restore::has;
 use super::{OWN, Publication, PublishError, headers};
 use crate::steps::{Kind, Told};
 use crate::store::object::{Listed, Objects};
-use crate::tuf::client::target_paths;
+use crate::tuf::client::{ROOT_LIMIT, TARGETS_LIMIT, target_paths};
 use crate::tuf::hashes::Digests;
-use crate::tuf::metadata::{Role, TargetFile, Targets};
+use crate::tuf::metadata::{Role, Signed, TargetFile, Targets};
 use crate::tuf::repository::Repository;
+use crate::tuf::state::quoted;
 use crate::tuf::trusted::{Expiry, Roots};
 
 /// A content that is missing under some names.
@@ -223,8 +224,7 @@ impl Plan {
         for version in remote.root_version + 1..=ours.root().version() {
             let file = Role::Root.versioned_file(version);
             // A copy that was pulled has the chain from its anchor on.
-            if repository.layout().repository().join(&file).exists() {
-                let text = read_text(repository, &file)?;
+            if let Some(text) = read_text(repository, &file, ROOT_LIMIT)? {
                 journal.roots.push((file, text));
             }
         }
@@ -257,11 +257,12 @@ fn follows(repository: &Repository, remote: &Remote) -> bool {
 fn documents(repository: &Repository, journal: &mut Journal) -> Result<(), PublishError> {
     let ours = repository.trusted();
     // Delegated roles: what the snapshot names and lies here.
-    for name in ours.snapshot().signed.meta.keys() {
-        let lies = repository.layout().repository().join(name).is_file();
-        if *name != Role::Targets.file() && lies {
-            let text = read_text(repository, name)?;
-            journal.documents.push((name.clone(), text));
+    for (role, version) in ours.snapshot().signed.delegated() {
+        for name in delegated_files(role, version) {
+            let text = read_text(repository, &name, TARGETS_LIMIT)?;
+            if let Some(text) = text.filter(|text| is_delegated(text, version)) {
+                journal.documents.push((name, text));
+            }
         }
     }
     let text = |role| String::from_utf8_lossy(ours.bytes(role)).into_owned();
@@ -277,11 +278,28 @@ fn documents(repository: &Repository, journal: &mut Journal) -> Result<(), Publi
     Ok(())
 }
 
-fn read_text(repository: &Repository, name: &str) -> Result<String, PublishError> {
+/// The files that a delegated role's document may have.
+pub(in crate::publish) fn delegated_files(role: &str, version: u64) -> [String; 2] {
+    let role = quoted(role);
+    [format!("{version}.{role}.json"), format!("{role}.json")]
+}
+
+/// Whether a text is a delegated role's document of this version. Whoever has the snapshot key
+/// says which files a snapshot names; nothing else that lies under such a name is published.
+pub(super) fn is_delegated(text: &str, version: u64) -> bool {
+    Signed::<Targets>::parse(text.as_bytes()).is_ok_and(|document| document.version() == version)
+}
+
+// The text of a document here; nothing when there is none.
+fn read_text(
+    repository: &Repository,
+    name: &str,
+    limit: u64,
+) -> Result<Option<String>, PublishError> {
     let path = repository.layout().repository().join(name);
-    std::fs::read_to_string(&path)
-        .map_err(|error| crate::fs::naming(error, "read", &path))
-        .map_err(|error| PublishError::Make("the list of metadata", error.into()))
+    let bytes = crate::fs::read_limited(&path, limit)
+        .map_err(|error| PublishError::Make("the list of metadata", error.into()))?;
+    Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
 }
 
 impl Content {

@@ -172,7 +172,7 @@ impl Hint for StoreError {
 
 /// Whether `name` stays inside: relative, no empty, `.` or `..` parts, no backslash, no
 /// control characters.
-fn is_inside(name: &str) -> bool {
+pub(crate) fn is_inside(name: &str) -> bool {
     let plain = |part: &str| !matches!(part, "" | "." | "..");
     !name.contains(|c: char| c == '\\' || c.is_control())
         && Path::new(name).is_relative()

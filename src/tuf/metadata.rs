@@ -235,6 +235,18 @@ pub struct Snapshot {
     pub extra: Map<String, Value>,
 }
 
+impl Snapshot {
+    /// The documents of delegated roles: role and version. A role's name may be anything; its
+    /// files have the [quoted](super::state::quoted) one.
+    pub fn delegated(&self) -> impl Iterator<Item = (&str, u64)> {
+        let delegated = |role: &str| Role::ALL.iter().all(|top| top.name() != role);
+        self.meta.iter().filter_map(move |(file, meta)| {
+            let role = file.strip_suffix(".json").filter(|role| delegated(role))?;
+            Some((role, meta.version))
+        })
+    }
+}
+
 /// One target (TUF 4.5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetFile {

@@ -5,6 +5,7 @@ use libtest_mimic::Trial;
 
 use super::elsewhere::{add, elsewhere, prepare};
 use super::{begin, program, publish, release};
+use crate::broken_repositories::whose_snapshot_names;
 use crate::harness::objects::Objects;
 use crate::harness::{Scratch, trial, trial_needing};
 use crate::tuf_peers::Peer;
@@ -15,6 +16,9 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial_needing("publish/attacker/bucket", &["versitygw", "curl"], bucket),
         trial("publish/attacker/folder", folder),
+        trial("publish/attacker/snapshot_key", snapshot_key),
+        trial("publish/attacker/lock", lock),
+        trial("publish/attacker/journal", journal),
         trial_needing(
             "publish/attacker/repair",
             &["versitygw", "curl", "go"],
@@ -181,6 +185,137 @@ fn folder() {
         }
     }
     updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+}
+
+// Whoever holds the keys of snapshot and timestamp names files that are none of the
+// repository's. None of them is published.
+fn snapshot_key() {
+    let elsewhere = Scratch::new();
+    let secret = elsewhere.write("private.json", "{\"made-up\": \"secret\"}");
+    let names = [
+        "../keys/targets.json".to_owned(),
+        "../keys/root.json".to_owned(),
+        secret.to_str().unwrap().to_owned(),
+        "2.root.json".to_owned(),
+    ];
+    let scratch = whose_snapshot_names(&names);
+    std::fs::create_dir(scratch.join("out")).unwrap();
+    updates(&scratch, ["publish", "out", "--path", "repo"]).ok();
+    let mut folders = vec![scratch.join("out")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            for secret in ["ciphertext", "made-up"] {
+                assert!(!text.contains(secret), "{}", path.display());
+            }
+        }
+    }
+    assert!(files > 5);
+    updates(&scratch, ["verify", "--path", "repo"]).ok();
+    updates(
+        &scratch,
+        ["verify", "out", "--update-roots", "@anchor.json"],
+    )
+    .ok();
+}
+
+// A lock that nobody holds any more and that ends when all clocks do.
+fn lock() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    std::fs::create_dir(scratch.join("out")).unwrap();
+    updates(&scratch, ["publish", "out", "--path", "repo"]).ok();
+    let lock = format!(
+        r#"{{"holder":"nobody","until":{},"time":700,"writing":1}}"#,
+        u64::MAX
+    );
+    scratch.write("out/.fleetpack/lock.json", lock);
+    updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+    updates(&scratch, ["publish", "out", "--path", "repo"])
+        .ok()
+        .says("waiting for another publisher, at most 1 s");
+    let name = "repository/timestamp.json";
+    assert_eq!(
+        scratch.text("out/timestamp.json"),
+        scratch.text(&format!("repo/{name}"))
+    );
+}
+
+// Whoever can write the list of what is left to do gets nothing done but what is signed.
+fn journal() {
+    let scratch = Scratch::new();
+    begin(&scratch);
+    std::fs::create_dir(scratch.join("out")).unwrap();
+    updates(&scratch, ["publish", "out", "--path", "repo"]).ok();
+    scratch.copy(&scratch.join("repo"), "cron");
+    updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+    let text = |file: &str| scratch.text(&format!("repo/repository/{file}"));
+    let named = |file: &str| [file.to_owned(), text(file)];
+    let documents = ["targets.json", "snapshot.json", "timestamp.json"].map(named);
+    let root = named("root.json");
+    let write = |documents: &[[String; 2]], roots: &[[String; 2]]| {
+        let journal = serde_json::json!({
+            "copies": [], "documents": documents, "roots": roots, "roots_first": false,
+            "leftovers": [".fleetpack/blobs/0a"],
+        });
+        scratch.write("out/.fleetpack/commit.json", journal.to_string());
+        scratch.write("out/.fleetpack/blobs/0a", "another publisher's");
+    };
+    let finished = "finishing what another publisher began";
+    let publish = || updates(&scratch, ["publish", "out", "--path", "cron"]);
+    for (document, roots) in [
+        (
+            Some(["status.html".to_owned(), "evil".to_owned()]),
+            vec![root.clone()],
+        ),
+        (
+            Some(["targets/evil".to_owned(), text("targets.json")]),
+            vec![root.clone()],
+        ),
+        (
+            Some(["9.targets.json".to_owned(), text("targets.json")]),
+            vec![root.clone()],
+        ),
+        (
+            Some(["evil.json".to_owned(), text("targets.json")]),
+            vec![root.clone()],
+        ),
+        (None, vec![["evil.json".to_owned(), root[1].clone()]]),
+        (
+            None,
+            vec![["2.root.json".to_owned(), root[1].clone()], root.clone()],
+        ),
+    ] {
+        let mut all = documents.to_vec();
+        let name = document
+            .as_ref()
+            .map_or("roots", |[name, _]| name)
+            .to_owned();
+        all.extend(document);
+        write(&all, &roots);
+        publish().ok().never_says(finished);
+        for file in [
+            "status.html",
+            "targets/evil",
+            "9.targets.json",
+            "evil.json",
+            "2.root.json",
+        ] {
+            assert!(!scratch.join("out").join(file).exists(), "{name}: {file}");
+        }
+        assert!(scratch.join("out/.fleetpack/blobs/0a").exists(), "{name}");
+    }
+    write(&documents, &[root]);
+    publish().ok().says(finished);
+    assert_eq!(scratch.text("out/timestamp.json"), text("timestamp.json"));
+    assert!(!scratch.join("out/.fleetpack/blobs/0a").exists());
 }
 
 // `--repair` puts back what this copy has, and never takes the attacker's state for news.

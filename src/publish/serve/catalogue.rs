@@ -1,7 +1,9 @@
 //! The names that a repository's metadata name, and what lies under them.
 //!
-//! Read anew when timestamp.json or root.json is another file than before. What is served
-//! under a name is what the metadata say: a file of another length is not there.
+//! Read anew when timestamp.json or root.json is another file than before, and taken over when
+//! it verifies: in the middle of a change the names stay those of before. What is served under a
+//! name is what the metadata say: a file of another length is not there, and neither is a link,
+//! which could lead out of the folder.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,10 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::agent::inventory::Inventory;
+use crate::publish::plan::delegated_files;
 use crate::publish::{headers, page};
+use crate::store::is_inside;
 use crate::store::object::Headers;
-use crate::tuf::client::{ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, target_paths};
-use crate::tuf::metadata::{Role, Root, Signed, Targets};
+use crate::tuf::client::{
+    ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT, target_paths,
+};
+use crate::tuf::metadata::Role;
 use crate::tuf::trusted::{Expiry, Roots, Trusted};
 
 /// A repository's folder and what it names.
@@ -30,6 +36,8 @@ struct Names {
     targets: BTreeMap<String, (String, u64)>,
     /// Metadata.
     documents: BTreeMap<String, u64>,
+    /// The newest root.
+    root: u64,
 }
 
 /// Something to send.
@@ -64,69 +72,54 @@ impl Catalogue {
         };
         let of = identity("timestamp.json").zip(identity("root.json"));
         let of = of.map(|(timestamp, root)| [timestamp, root]);
-        if of.is_none() || names.of != of {
-            *names = self.read();
-            names.of = of;
+        if (of.is_none() || names.of != of)
+            && let Some(read) = self.read()
+        {
+            *names = Names { of, ..read };
         }
         names
     }
 
-    // What cannot be read now is not named; the next request asks again.
-    fn read(&self) -> Names {
-        let mut names = Names::default();
-        let Some(bytes) = self.bytes("root.json", ROOT_LIMIT) else {
-            return names;
+    // Nothing when it does not verify now; the next request asks again.
+    fn read(&self) -> Option<Names> {
+        let trusted = self.trusted()?;
+        let mut names = Names {
+            root: trusted.version(Role::Root),
+            ..Names::default()
         };
-        let Ok(root) = Signed::<Root>::parse(&bytes) else {
-            return names;
-        };
-        for version in 1..=root.version() {
-            let file = Role::Root.versioned_file(version);
-            names.documents.insert(file, ROOT_LIMIT);
-        }
-        let targets = self
-            .bytes("targets.json", TARGETS_LIMIT)
-            .and_then(|bytes| Signed::<Targets>::parse(&bytes).ok());
         for (role, limit) in [
             (Role::Root, ROOT_LIMIT),
-            (Role::Timestamp, 1 << 20),
+            (Role::Timestamp, TIMESTAMP_LIMIT),
             (Role::Snapshot, SNAPSHOT_LIMIT),
             (Role::Targets, TARGETS_LIMIT),
         ] {
             names.documents.insert(role.file(), limit);
         }
-        let consistent = root.signed.consistent_snapshot;
-        if let Some(snapshot) = self.snapshot() {
-            for (name, version) in snapshot {
-                names
-                    .documents
-                    .insert(format!("{version}.{name}"), TARGETS_LIMIT);
-                names.documents.insert(name, TARGETS_LIMIT);
+        for role in [Role::Snapshot, Role::Targets] {
+            let file = role.versioned_file(trusted.version(role));
+            names.documents.insert(file, TARGETS_LIMIT);
+        }
+        for (role, version) in trusted.snapshot().signed.delegated() {
+            for file in delegated_files(role, version) {
+                names.documents.insert(file, TARGETS_LIMIT);
             }
         }
-        for (name, file) in targets.iter().flat_map(|t| &t.signed.targets) {
+        let consistent = trusted.root().signed.consistent_snapshot;
+        for (name, file) in &trusted.targets().signed.targets {
             let hash = file.hashes.known().last().unwrap_or_default().to_owned();
             for path in target_paths(name, file, consistent) {
                 let path = format!("targets/{path}");
-                names.targets.insert(path, (hash.clone(), file.length));
+                if is_inside(&path) {
+                    names.targets.insert(path, (hash.clone(), file.length));
+                }
             }
         }
-        names
-    }
-
-    // The documents that the snapshot names, with its own versioned name.
-    fn snapshot(&self) -> Option<Vec<(String, u64)>> {
-        use crate::tuf::metadata::Snapshot;
-        let bytes = self.bytes("snapshot.json", SNAPSHOT_LIMIT)?;
-        let snapshot = Signed::<Snapshot>::parse(&bytes).ok()?;
-        let mut named = vec![(Role::Snapshot.file(), snapshot.version())];
-        let meta = snapshot.signed.meta.iter();
-        named.extend(meta.map(|(name, meta)| (name.clone(), meta.version)));
-        Some(named)
+        Some(names)
     }
 
     fn bytes(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
-        crate::fs::read_limited(&self.folder.join(name), limit).ok()?
+        let path = self.folder.join(name);
+        is_file(&path).then(|| crate::fs::read_limited(&path, limit).ok())??
     }
 
     /// What lies under a path.
@@ -135,14 +128,19 @@ impl Catalogue {
             return self.page();
         }
         let names = self.names();
-        if let Some(limit) = names.documents.get(path).copied() {
+        let limit = match root_version(path) {
+            Some(version) => (version <= names.root).then_some(ROOT_LIMIT),
+            None => names.documents.get(path).copied(),
+        };
+        if let Some(limit) = limit {
             drop(names);
             let bytes = self.bytes(path, limit)?;
             return Some(found(headers(path), bytes));
         }
         let (hash, len) = names.targets.get(path).cloned()?;
         drop(names);
-        let file = File::open(self.folder.join(path)).ok()?;
+        let on_disk = self.folder.join(path);
+        let file = is_file(&on_disk).then(|| File::open(on_disk).ok())??;
         let metadata = file.metadata().ok()?;
         (metadata.is_file() && metadata.len() == len).then_some(Found {
             headers: headers(path),
@@ -172,13 +170,13 @@ impl Catalogue {
         Some(found(headers("index.html"), html.into_bytes()))
     }
 
-    // The folder is this machine's own: its newest root is where the page's trust begins.
+    // The folder is this machine's own: its newest root is where trust begins.
     fn trusted(&self) -> Option<Trusted> {
         let root = self.bytes("root.json", ROOT_LIMIT)?;
         let roots = Roots::anchor(&root, Expiry::Ignored).ok()?;
         let mut timestamps = roots.finish().ok()?;
         timestamps
-            .accept(&self.bytes("timestamp.json", 1 << 20)?)
+            .accept(&self.bytes("timestamp.json", TIMESTAMP_LIMIT)?)
             .ok()?;
         let mut snapshots = timestamps.finish().ok()?;
         snapshots
@@ -190,6 +188,17 @@ impl Catalogue {
             .ok()?;
         targets.finish().ok()
     }
+}
+
+// A file, and no link to one.
+fn is_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_file())
+}
+
+// `N.root.json`, with N from 1 on and written as metadata write it.
+fn root_version(path: &str) -> Option<u64> {
+    let version = path.strip_suffix(".root.json")?.parse().ok()?;
+    (version > 0 && Role::Root.versioned_file(version) == path).then_some(version)
 }
 
 fn found(headers: Headers, bytes: Vec<u8>) -> Found {
