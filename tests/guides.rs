@@ -3,7 +3,8 @@
 //! Every block marked `sh` of a page runs, from top to bottom, in one shell in a folder of its
 //! own, and must succeed; blocks marked otherwise are shown, not run. A page has one line in
 //! [`GUIDES`]: the tools that it needs, and what must lie in the folder before it begins. `~`
-//! is that folder, and the folder is where the shell begins. The port 8087 stands for a free one.
+//! is that folder, and the folder is where the shell begins. The ports 8087 and 8088 stand for free
+//! ones.
 //! A page that needs `versitygw` finds an S3 bucket `example-updates`, and the way to it in
 //! `~/.aws`, where cloud tools look.
 
@@ -75,7 +76,7 @@ const GUIDES: [Guide; 10] = [
     },
     Guide {
         name: "self-host",
-        needs: &["bash"],
+        needs: &["bash", "python3", "curl"],
         prepare: programs,
     },
 ];
@@ -140,7 +141,9 @@ fn follow(scratch: &Scratch, name: &str) {
     for (line, block) in blocks {
         script += &format!(": {name}.md, line {line}\n{block}");
     }
-    let script = script.replace("8087", &free_port().to_string());
+    let script = script
+        .replace("8087", &free_port().to_string())
+        .replace("8088", &free_port().to_string());
     let bin = scratch.join(".bin");
     std::fs::create_dir_all(&bin).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_fleetpack"));

@@ -33,11 +33,60 @@ enum Use {
     Nginx,
     /// A line for cron.
     Cron,
-    /// `.ci/run` does it, or a person with time.
+    /// Who does it is said in [`ELSEWHERE`].
     Elsewhere,
     /// An explanation.
     Picture,
 }
+
+/// A command that the walk does not run, the file that says who does, and the words there.
+const ELSEWHERE: [(&str, &str, &str); 9] = [
+    (
+        "cargo run --release -- quickstart",
+        ".ci/run",
+        "cargo run --release --manifest-path \"$root/Cargo.toml\" -- quickstart",
+    ),
+    (
+        "cargo test",
+        ".ci/run",
+        "run test cargo test --all-features",
+    ),
+    (
+        "sudo tar -xzf fleetpack-x86_64-unknown-linux-musl.tar.gz -C /usr/local/bin fleetpack",
+        "tests/static_programs.rs",
+        "\"-xzf\"",
+    ),
+    (
+        "sudo apt install ./fleetpack_0.1.0_amd64.deb",
+        "tests/static_programs.rs",
+        "long_static/own_packages",
+    ),
+    (
+        "sudo dnf install ./fleetpack-0.1.0.x86_64.rpm",
+        "tests/static_programs.rs",
+        "long_static/own_packages",
+    ),
+    (
+        "cargo install --path .",
+        "ci/fresh",
+        "\"cargo install --path .; cd; fleetpack --version\"",
+    ),
+    (
+        "sudo apt install ./fleet-osquery_1.2.3_amd64.deb",
+        "tests/harness/linux_cells.rs",
+        "dpkg",
+    ),
+    (
+        "cargo run --release -p bench",
+        "docs/benchmarks.md",
+        "cargo run --release -p bench",
+    ),
+    (
+        "cargo install --path . --features pkcs11,macos-signing",
+        ".ci/run",
+        "--all-features",
+    ),
+];
 
 fn blocks() -> Vec<(Use, &'static str)> {
     let mut parts = README.split("```");
@@ -69,9 +118,17 @@ fn every_block_is_known() {
         let count = blocks.iter().filter(|(u, _)| *u == used).count();
         assert!(count >= least, "{count} blocks of {used:?}");
     }
-    let run = include_str!("../.ci/run");
-    for line in ["cargo run --release", "quickstart", "cargo test"] {
-        assert!(run.contains(line), ".ci/run does not: {line}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (line, file, words) in ELSEWHERE {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        assert!(README.contains(line), "the README does not say: {line}");
+        assert!(text.contains(words), "{file} does not: {words}");
+    }
+    for (_, text) in blocks.iter().filter(|(used, _)| *used == Use::Elsewhere) {
+        for line in text.lines() {
+            let known = ELSEWHERE.iter().any(|(known, ..)| *known == line);
+            assert!(known, "nobody runs: {line}");
+        }
     }
 }
 
