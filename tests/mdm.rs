@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         trial("mdm/detection_is_powershell", detection),
         trial_needing("mdm/scripts_pass_the_linters", tools, linters),
         trial_needing("mdm/audit_tells_what_is_wrong", &["bash"], audit),
+        trial_needing("mdm/attribute_says_what_is_wrong", &["bash"], attribute),
         trial_needing("mdm/removal_leaves_nothing", &["bash"], removal),
     ]
 }
@@ -56,7 +57,7 @@ fn commands() {
 fn links() {
     for (path, text) in texts("md") {
         for part in text.split("](").skip(1) {
-            let (link, _) = part.split_once(')').unwrap();
+            let link = part.split([')', '#']).next().unwrap();
             let shown = path.display();
             assert!(folder().join(link).exists(), "{shown}: {link}");
         }
@@ -190,6 +191,27 @@ fn audit() {
     let ran = mac.run("audit-macos.sh", &version(""), &[("RECEIPT", "1.50.0")]);
     ran.prints("the agent's program is gone");
     assert_eq!(ran.code, Some(1));
+}
+
+/// The command of Jamf's recipe makes a script that always ends well, and says the audit's words.
+fn attribute() {
+    let mac = Mac::new();
+    let recipe = std::fs::read_to_string(folder().join("jamf.md")).unwrap();
+    let command = recipe
+        .lines()
+        .map(str::trim)
+        .find(|line| line.ends_with("> attribute.sh"))
+        .unwrap();
+    mac.scratch
+        .copy(&folder().join("audit-macos.sh"), "audit-macos.sh");
+    mac.scratch.tool("bash", ["-c", command]).ok();
+    let made = mac.scratch.text("attribute.sh");
+    let ran = mac.run("audit-macos.sh", &|_| made.clone(), &[]);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(
+        ran.text(),
+        "<result>the package is not installed</result>\n"
+    );
 }
 
 fn removal() {

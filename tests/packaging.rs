@@ -64,6 +64,7 @@ pub fn trials() -> Vec<Trial> {
                 pipeline(&pipeline_file, &["-eo", "pipefail", "-c"]);
             },
         ),
+        trial_needing("packaging/installers", &["bash", "sha256sum"], installers),
         trial_needing(
             "packaging/container",
             &["root", "buildah", "debootstrap", "unshare", "strip"],
@@ -114,6 +115,11 @@ fn valid() {
         ("github-workflows", ".github/workflows/release.yml"),
         ("gitlab-ci", "packaging/gitlab/fleetpack.gitlab-ci.yml"),
         ("gitlab-ci", "examples/pipelines/nightly-gitlab.yml"),
+        (
+            "github-workflows",
+            "examples/pipelines/installers-github.yml",
+        ),
+        ("gitlab-ci", "examples/pipelines/installers-gitlab.yml"),
     ] {
         let path = project().join(file);
         let schema = format!("vendor.{schema}");
@@ -126,7 +132,8 @@ fn valid() {
             .replace("script:", "steps: 1\n  scripts:");
         let wrong = wrong
             .replace("jobs:", "chores:")
-            .replace("extends:", "rules: x\n  extend:");
+            .replace("extends:", "rules: x\n  extend:")
+            .replace("artifacts:", "artefacts: 1\n  rules: x");
         let wrong = scratch.write("wrong.yml", wrong);
         let args = ["--builtin-schema", &schema, wrong.to_str().unwrap()];
         scratch.program(&check, args).fails(1);
@@ -164,6 +171,7 @@ fn scripts_of_workflows() {
         (".github/workflows/release.yml", 6),
         ("packaging/github-action/action.yml", 1),
         ("examples/pipelines/nightly-github.yml", 0),
+        ("examples/pipelines/installers-github.yml", 1),
     ] {
         let path = project().join(file);
         let listed = scratch.python("pipeline.py", ["runs", path.to_str().unwrap()]);
@@ -244,6 +252,49 @@ fn pipeline(pipeline: &[&str], shell: &[&str]) {
     nowhere
         .fails(1)
         .says("error: s3://nowhere/fleet has no such bucket");
+}
+
+// What both pipelines for installers run, in a checkout with two teams.
+fn installers() {
+    let scratch = Scratch::new();
+    scratch.fleetpack(["quickstart", "--dir", "q"]).ok();
+    scratch.copy(&scratch.join("q/updates/repository/root.json"), "root.json");
+    scratch.copy(&project().join("examples/pipelines"), "examples/pipelines");
+    let teams = "[defaults]\ntype = [\"deb\", \"msi\"]\nupdate-url = \"q/updates/repository\"\n\
+        agent-update-url = \"https://updates.example.com\"\nupdate-roots = \"@root.json\"\n\
+        fleet-url = \"https://fleet.example.com\"\n\
+        [[installer]]\nteam = \"sales\"\nenroll-secret-variable = \"SALES_SECRET\"\n\
+        [[installer]]\nteam = \"workshop\"\nenroll-secret-variable = \"WORKSHOP_SECRET\"\n";
+    scratch.write("teams.toml", teams);
+    for pipeline in ["installers-github.yml", "installers-gitlab.yml"] {
+        let text = std::fs::read_to_string(project().join("examples/pipelines").join(pipeline));
+        assert!(
+            text.unwrap()
+                .contains(" examples/pipelines/installers.sh\n")
+        );
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_fleetpack")).parent().unwrap();
+    let run = || {
+        scratch
+            .tool("sh", ["examples/pipelines/installers.sh"])
+            .env("PATH", format!("{}:{}", program.display(), tools::PATH))
+            .env("SOURCE_DATE_EPOCH", "1714564800")
+            .env("UPDATE_URL", "q/updates/repository")
+            .env("SALES_SECRET", "made-up-for-sales-0001")
+    };
+    let sums = || scratch.text("out/SHA256SUMS");
+    run().env("WORKSHOP_SECRET", "made-up-for-workshop-1").ok();
+    let first = sums();
+    assert_eq!(
+        first.lines().filter(|line| line.ends_with(".msi")).count(),
+        2,
+        "{first}"
+    );
+    assert!(scratch.join(".cache/fleetpack").is_dir());
+    run().env("WORKSHOP_SECRET", "made-up-for-workshop-1").ok();
+    assert_eq!(sums(), first);
+    // A team without a secret makes the job fail.
+    run().fails(1).says("WORKSHOP_SECRET");
 }
 
 // The program, its units and a user, and a published repository on loopback.

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Makes the installers of every team of teams.toml into out/, and asks whether hosts would be well
+# with them; ends with another code than 0 when one could not be made or something fails already.
+#
+# UPDATE_URL is where the repository is read, root.json its root, from these sources and never from
+# there. FLEETPACK_CACHE is a folder that the pipeline keeps: the second night is quicker. The same
+# commit makes the same bytes.
+set -eu
+: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
+export SOURCE_DATE_EPOCH
+mkdir -p out
+fleetpack package --manifest teams.toml --outdir out --no-state \
+    --cache "${FLEETPACK_CACHE:-.cache/fleetpack}" --checksums --sbom --statement
+(cd out && sha256sum --check --quiet SHA256SUMS)
+find out -type f \( -name '*.deb' -o -name '*.rpm' -o -name '*.pkg' -o -name '*.msi' \) -exec \
+    fleetpack doctor --update-url "$UPDATE_URL" --update-roots @root.json {} +
