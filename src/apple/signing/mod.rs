@@ -91,9 +91,10 @@ pub enum SigningError {
 impl Hint for SigningError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotBuilt => {
-                Some("cargo build --release --features macos-signing, or a released binary".into())
-            }
+            Self::NotBuilt => Some(
+                "cargo install --path . --features macos-signing, or the release's …-full.tar.gz"
+                    .into(),
+            ),
             Self::Credentials { hint, .. } => hint.clone(),
             Self::Certificate { .. } => Some(
                 "--macos-devid-pem FILE, with a Developer ID Installer certificate from \
