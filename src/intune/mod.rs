@@ -16,6 +16,7 @@ pub use app::app;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use base64::Engine;
@@ -26,6 +27,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use crate::fs::{self, Step};
 use crate::package::msi::Product;
 use crate::templates::{self, TemplateError};
 use seal::{HEAD, Keys};
@@ -86,9 +88,16 @@ impl From<TemplateError> for Fault {
     }
 }
 
-/// Writes the wrapping of the finished package `msi`, which hosts will see as `name`, to `out`.
-/// `epoch` is the time of the files in it, in seconds since 1970.
-pub fn wrap(msi: &File, name: &str, epoch: u64, out: &File) -> Result<Product, IntuneError> {
+/// Writes the wrapping of the finished package `msi`, which hosts will see as `name`, to the
+/// file `out`, which will be called as it says. `epoch` is the time of the files in it, in
+/// seconds since 1970.
+pub fn wrap(
+    msi: &File,
+    name: &str,
+    epoch: u64,
+    (out, path): (File, &Path),
+) -> Result<Product, IntuneError> {
+    let out = Written::new(out, path);
     let named = |fault| match fault {
         Fault::Io(source) => IntuneError::Io {
             name: name.to_owned(),
@@ -103,7 +112,7 @@ pub fn wrap(msi: &File, name: &str, epoch: u64, out: &File) -> Result<Product, I
     wrapped(msi, name, time(epoch), out).map_err(named)
 }
 
-fn wrapped(msi: &File, name: &str, time: DateTime, out: &File) -> Result<Product, Fault> {
+fn wrapped(msi: &File, name: &str, time: DateTime, out: Written) -> Result<Product, Fault> {
     let product = Product::read(msi)?;
     let mut plain = inner(msi, name, time)?;
     let keys = Keys::random()?;
@@ -131,7 +140,7 @@ fn wrapped(msi: &File, name: &str, time: DateTime, out: &File) -> Result<Product
         }),
     )?;
 
-    let mut zip = ZipWriter::new(out.try_clone()?);
+    let mut zip = ZipWriter::new(out);
     zip.start_file(CONTENTS, stored(time, size + HEAD as u64))?;
     zip.write_all(&code)?;
     zip.write_all(&keys.vector)?;
@@ -148,12 +157,54 @@ fn inner(msi: &File, name: &str, time: DateTime) -> Result<File, Fault> {
     let mut msi = msi.try_clone()?;
     let len = msi.seek(SeekFrom::End(0))?;
     msi.rewind()?;
-    let mut zip = ZipWriter::new(tempfile::tempfile()?);
+    let mut zip = ZipWriter::new(Written::temporary()?);
     zip.start_file(name, stored(time, len))?;
     io::copy(&mut msi, &mut zip)?;
-    let mut file = zip.finish()?;
+    let mut file = zip.finish()?.file;
     file.rewind()?;
     Ok(file)
+}
+
+/// A file that the zip library writes: each write is a step, and its error names the path.
+struct Written {
+    file: File,
+    verb: &'static str,
+    path: PathBuf,
+}
+
+impl Written {
+    fn new(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            verb: "write",
+            path: path.to_owned(),
+        }
+    }
+
+    /// One without a name, for what is not finished.
+    fn temporary() -> io::Result<Self> {
+        let (verb, path) = ("write a file in", std::env::temp_dir());
+        let file = fs::step(Step::Create, verb, &path, || tempfile::tempfile_in(&path))?;
+        Ok(Self { file, verb, path })
+    }
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fs::step(Step::Write, self.verb, &self.path, || {
+            self.file.write(bytes)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Written {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
 }
 
 /// Size and sha256.
@@ -208,5 +259,28 @@ mod tests {
         assert_eq!(written(1_709_210_096), "2024-02-29 12:34:56");
         assert_eq!(written(0), "1980-01-01 00:00:00");
         assert_eq!(written(u64::MAX), "1980-01-01 00:00:00");
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_told_with_its_file() {
+        fs::set_hook(Some(Box::new(|step, _| match step {
+            Step::Write => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        })));
+        let file = || tempfile::tempfile().unwrap();
+        let mut named = Written::new(file(), Path::new("out/fleet.intunewin"));
+        let named = named.write_all(b"bytes").unwrap_err().to_string();
+        let unnamed = inner(&file(), "fleet.msi", DateTime::default());
+        fs::set_hook(None);
+        assert_eq!(named, "cannot write out/fleet.intunewin: no storage space");
+        let Err(Fault::Zip(ZipError::Io(error))) = unnamed else {
+            panic!("it was written");
+        };
+        let folder = std::env::temp_dir();
+        let expected = format!(
+            "cannot write a file in {}: no storage space",
+            folder.display()
+        );
+        assert_eq!(error.to_string(), expected);
     }
 }

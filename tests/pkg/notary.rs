@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -311,7 +312,9 @@ fn accepted() {
     });
     let before = case.scratch.read("a.pkg");
     case.notarize().unwrap();
-    case.notary.staple(&case.file()).unwrap();
+    case.notary
+        .staple(&case.file(), Path::new("fleet.pkg"))
+        .unwrap();
     assert!(case.apple.lock().unwrap().stored == before);
     let after = case.scratch.read("a.pkg");
     let trailer = [
@@ -374,7 +377,11 @@ fn no_ticket() {
         ..Apple::default()
     });
     let before = case.scratch.read("a.pkg");
-    let error = case.notary.staple(&case.file()).unwrap_err().to_string();
+    let error = case
+        .notary
+        .staple(&case.file(), Path::new("fleet.pkg"))
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "there is no ticket for the notarised package yet: Record not found"

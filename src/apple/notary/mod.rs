@@ -20,6 +20,7 @@ pub use key::{ApiKey, ApiKeyError};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -131,6 +132,9 @@ pub enum NotaryError {
     /// A package that cannot be read, or is none.
     #[error("cannot read the package")]
     Package(#[source] io::Error),
+    /// The ticket could not be added to the package.
+    #[error("cannot staple the ticket to the package")]
+    Ticket(#[source] io::Error),
     /// A token could not be made.
     #[error(transparent)]
     Key(#[from] ApiKeyError),
@@ -241,8 +245,9 @@ impl Notary {
         self.verdict(&id)
     }
 
-    /// Fetches the ticket of a notarised package and appends it to the file.
-    pub fn staple(&self, package: &File) -> Result<(), NotaryError> {
+    /// Fetches the ticket of a notarised package and appends it to the file, which will be
+    /// called `path`.
+    pub fn staple(&self, package: &File, path: &Path) -> Result<(), NotaryError> {
         let record = ticket::record_name(package).map_err(NotaryError::Package)?;
         let mut missing = String::new();
         for question in 0..self.patience.questions.clamp(1, 12) {
@@ -250,7 +255,9 @@ impl Notary {
                 std::thread::sleep(self.patience.pause);
             }
             match ticket::look_up(&self.agent, &self.endpoints.tickets, &record) {
-                Ok(found) => return ticket::append(package, &found).map_err(NotaryError::Package),
+                Ok(found) => {
+                    return ticket::append(package, path, &found).map_err(NotaryError::Ticket);
+                }
                 Err(NotaryError::NoTicket(why)) => missing = why,
                 Err(other) => return Err(other),
             }

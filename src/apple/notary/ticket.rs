@@ -15,6 +15,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{NotaryError, answer};
+use crate::fs::{self, Step};
 
 const MAGIC: &[u8; 4] = b"t8lr";
 const END_OF_ARCHIVE: u16 = 1;
@@ -96,10 +98,12 @@ pub fn look_up(agent: &ureq::Agent, url: &str, name: &str) -> Result<Vec<u8>, No
         .map_err(|_| none("the ticket is no base64"))
 }
 
-/// Appends a ticket to a package.
-pub fn append(mut package: &File, ticket: &[u8]) -> io::Result<()> {
-    package.seek(SeekFrom::End(0))?;
-    package.write_all(&trailer(ticket))
+/// Appends a ticket to a package, which will be called `path`.
+pub fn append(mut package: &File, path: &Path, ticket: &[u8]) -> io::Result<()> {
+    fs::step(Step::Write, "write", path, || {
+        package.seek(SeekFrom::End(0))?;
+        package.write_all(&trailer(ticket))
+    })
 }
 
 fn trailer(ticket: &[u8]) -> Vec<u8> {
@@ -128,5 +132,18 @@ mod tests {
                          abc\
                          t8lr\x01\0\x02\0\x03\0\0\0\0\0\0\0";
         assert_eq!(trailer(b"abc"), expected);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_told_with_the_package() {
+        let package = tempfile::tempfile().unwrap();
+        fs::set_hook(Some(Box::new(
+            |_, _| Err(io::ErrorKind::StorageFull.into()),
+        )));
+        let appended = append(&package, Path::new("out/fleet.pkg"), b"ticket");
+        fs::set_hook(None);
+        let said = appended.unwrap_err().to_string();
+        assert_eq!(said, "cannot write out/fleet.pkg: no storage space");
+        assert_eq!(package.metadata().unwrap().len(), 0);
     }
 }

@@ -1,7 +1,6 @@
 //! A Windows package and, where it is asked for, what Intune wants of it: `.intunewin`, and
 //! the app with command lines and detection.
 
-use std::io::Write;
 use std::path::Path;
 
 use super::build::Committed;
@@ -28,12 +27,13 @@ pub fn commit(
     // Its keys stand in it, so it is as secret as the package.
     let wrapping = AtomicFile::create(&wrapped, 0o600)?;
     let package = built.handle()?;
-    let product = wrap(&package, &shown(path), epoch, &wrapping.handle()?)?;
+    let out = (wrapping.handle()?, wrapped.as_path());
+    let product = wrap(&package, &shown(path), epoch, out)?;
     let description = app(&product, &shown(path), &shown(&wrapped));
     let mut text = serde_json::to_string_pretty(&description).map_err(std::io::Error::from)?;
     text.push('\n');
     let mut about = AtomicFile::create(&described, 0o644)?;
-    about.file().write_all(text.as_bytes())?;
+    about.copy_from(&mut text.as_bytes())?;
     let size = package.metadata()?.len();
     built.commit()?;
     let mut beside = Vec::new();

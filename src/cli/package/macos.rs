@@ -89,7 +89,7 @@ impl Finish {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let package = built.handle()?;
             notary.notarize(&package, &name, &|line| printer.note(line))?;
-            notary.staple(&package)?;
+            notary.staple(&package, path)?;
         }
         let beside = self.beside(&built.handle()?, path, identity, printer)?;
         let size = built.file().metadata()?.len();
@@ -137,9 +137,8 @@ impl Finish {
 }
 
 fn written(path: &Path, bytes: &[u8], mode: u32) -> Result<AtomicFile, CliError> {
-    use std::io::Write;
     let mut file = AtomicFile::create(path, mode)?;
-    file.file().write_all(bytes)?;
+    file.copy_from(&mut { bytes })?;
     Ok(file)
 }
 

@@ -161,6 +161,7 @@ every! { notary: NotaryError as CliError::Notary;
     NoVerdict(s("2efe2717")),
     NoTicket(s("the service knows none")),
     Package(io()),
+    Ticket(io()),
     Key(ApiKeyError::Token),
 }
 
