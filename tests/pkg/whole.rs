@@ -292,6 +292,14 @@ fn profile() {
     assert_ne!(payload["PayloadUUID"], list["PayloadUUID"]);
     let paths = paths(&scratch.join("fleet-osquery.pkg"));
     assert!(!paths.iter().any(|path| path == "./opt/orbit/secret.txt"));
+    // A secret that a profile takes out is looked at like any other.
+    package_from(&scratch, &repository().join("tuf/repository"), "short")
+        .args([
+            "--use-system-configuration",
+            "--mobileconfig=a.mobileconfig",
+        ])
+        .ok()
+        .says("warning: the enroll secret has 5 characters");
 }
 
 fn usage() {

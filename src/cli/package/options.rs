@@ -136,12 +136,13 @@ impl Options {
         let signing = Signing::read(&args.output, surroundings)?;
         let scripts = args.scripts.read()?;
         let mut config = config(args, update_url)?;
+        // Before a profile takes the secret out.
+        warnings.extend(short_secret(&config));
         let finish = match pkg {
             true => Finish::resolve(&finishing, &mut config, surroundings)?,
             false => Finish::default(),
         };
         config.check()?;
-        warnings.extend(short_secret(&config));
         Ok(Self {
             config,
             scripts,
@@ -376,9 +377,17 @@ fn secret_from(file: &Path) -> Result<Secret, CliError> {
         true => {
             let mut bytes = Zeroizing::new(Vec::new());
             std::io::stdin()
-                .take(FILE_LIMIT)
+                .take(FILE_LIMIT + 1)
                 .read_to_end(&mut bytes)
                 .map_err(|e| fs::naming(e, "read", Path::new("standard input")))?;
+            if bytes.len() as u64 > FILE_LIMIT {
+                return Err(CliError::usage(
+                    format!(
+                        "standard input holds more than {FILE_LIMIT} bytes, which is no enroll secret"
+                    ),
+                    "printf %s SECRET | fleetpack package --enroll-secret-file -",
+                ));
+            }
             bytes
         }
         false => Zeroizing::new(read_file(file)?),
