@@ -208,22 +208,21 @@ impl fmt::Debug for FileKey {
 }
 
 impl FileKey {
-    /// A new key from 32 random bytes.
-    pub fn from_seed(mut seed: [u8; 32]) -> Result<Self, KeystoreError> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed);
+    /// A new key from 32 random bytes, which the caller wipes.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, KeystoreError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed);
         let pair = pair.map_err(|_| KeystoreError::Crypto("make an ed25519 key"))?;
         let mut private = Zeroizing::new([0; 64]);
-        private[..32].copy_from_slice(&seed);
-        seed.zeroize();
+        private[..32].copy_from_slice(seed);
         private[32..].copy_from_slice(pair.public_key().as_ref());
         Self::from_private(private)
     }
 
     /// A new key from the operating system's randomness.
     pub fn generate() -> Result<Self, KeystoreError> {
-        let mut seed = [0; 32];
-        random(&mut seed)?;
-        Self::from_seed(seed)
+        let mut seed = Zeroizing::new([0; 32]);
+        random(seed.as_mut_slice())?;
+        Self::from_seed(&seed)
     }
 
     // Fails when seed and public key do not belong together.

@@ -95,7 +95,7 @@ fn written_and_read_back() {
 
 #[test]
 fn secrets_have_no_text() {
-    let key = FileKey::from_seed([7; 32]).unwrap();
+    let key = FileKey::from_seed(&[7; 32]).unwrap();
     let text = format!("{key:?}{:?}", Passphrase::new("made up".into()));
     assert!(
         !text.contains("0707") && !text.contains("made up"),
