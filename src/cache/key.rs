@@ -11,7 +11,7 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::CacheError;
-use crate::fs::{AtomicFile, create_folders};
+use crate::fs::{AtomicFile, create_folders, read_limited};
 
 /// See the head of this file.
 #[derive(Clone)]
@@ -20,33 +20,30 @@ pub struct Key(hmac::Key);
 impl Key {
     /// Bytes that a key has at least.
     pub const LEAST: usize = 32;
+    /// Bytes that a key's file has at most.
+    pub const MOST: u64 = 64 << 10;
 
     /// Reads a key from a file: its bytes as they are.
     pub fn read(path: &Path) -> Result<Self, CacheError> {
-        let bytes = std::fs::read(path).map_err(|source| CacheError::Key {
+        let unread = |source| CacheError::Key {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let bytes = read_limited(path, Self::MOST).map_err(unread)?;
+        let bytes = bytes.ok_or_else(|| unread(rustix::io::Errno::NOENT.into()))?;
         Self::of(Zeroizing::new(bytes), path)
     }
 
     /// Reads a key, and makes one where there is none. Of two runs that make one at a time
     /// both use the same.
     pub fn read_or_make(path: &Path) -> Result<Self, CacheError> {
-        match std::fs::read(path) {
-            Ok(bytes) => Self::of(Zeroizing::new(bytes), path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(path).map_err(|source| CacheError::NoKey {
-                    path: path.to_owned(),
-                    source,
-                })?;
-                Self::read(path)
-            }
-            Err(source) => Err(CacheError::Key {
+        if let Ok(None) = read_limited(path, Self::MOST) {
+            make(path).map_err(|source| CacheError::NoKey {
                 path: path.to_owned(),
                 source,
-            }),
+            })?;
         }
+        Self::read(path)
     }
 
     /// Takes a key from memory.
@@ -103,5 +100,23 @@ fn make(path: &Path) -> io::Result<()> {
     match file.commit_new() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_no_key() {
+        for read in [Key::read, Key::read_or_make] {
+            let Err(CacheError::Key { source, .. }) = read(Path::new("/dev/zero")) else {
+                panic!("it was read");
+            };
+            assert_eq!(source.kind(), io::ErrorKind::FileTooLarge);
+        }
+        let missing = Key::read(Path::new("/missing/key")).unwrap_err();
+        assert!(matches!(missing, CacheError::Key { source, .. }
+            if source.kind() == io::ErrorKind::NotFound));
     }
 }

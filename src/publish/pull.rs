@@ -158,7 +158,7 @@ fn fetch(
 ) -> Result<(), PublishError> {
     let failed = |error: std::io::Error| PublishError::Make("a copy of a target", error.into());
     let blob = place.open(&format!("targets/{path}"), 0)?;
-    let body = blob.body.take(target.length + 1);
+    let body = blob.body.take(target.length.saturating_add(1));
     let mut body = Told::new(body, Kind::Download, name, Some(target.length));
     let mut file = crate::fs::create_unsynced(to, 0o644).map_err(failed)?;
     let mut hasher = Hasher::new();

@@ -105,7 +105,12 @@ impl<'f> Hashed<'f> {
     /// Reads a target of `length` bytes; one byte more is enough to know that it is another.
     pub(super) fn new(name: &str, file: &'f File, length: u64) -> Self {
         Self {
-            file: Told::new(file.take(length + 1), Kind::Hash, name, Some(length)),
+            file: Told::new(
+                file.take(length.saturating_add(1)),
+                Kind::Hash,
+                name,
+                Some(length),
+            ),
             hasher: Hasher::new(),
         }
     }
@@ -122,5 +127,21 @@ impl Read for Hashed<'_> {
         let read = self.file.read(into)?;
         self.hasher.update(&into[..read]);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Seek;
+
+    use super::*;
+
+    #[test]
+    fn the_largest_length_is_a_length() {
+        let mut file = temporary().unwrap();
+        file.write_all(b"bytes").unwrap();
+        file.rewind().unwrap();
+        let digests = Hashed::new("orbit", &file, u64::MAX).finish().unwrap();
+        assert_eq!(digests.length, 5);
     }
 }

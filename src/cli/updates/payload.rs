@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome, tokens};
+use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome, tls, tokens};
 use crate::tuf::ceremony::{Allowed, Difference, Machine, Payload};
+use crate::tuf::client::ROOT_LIMIT;
 use crate::tuf::keystore::{Keystore, Signer};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{
@@ -200,7 +201,7 @@ fn pinned(
 ) -> Result<Vec<u8>, CliError> {
     match (trust, machine.has_pin()) {
         (Some(file), false) => {
-            let bytes = fs_err::read(file)?;
+            let bytes = tls::read(file, ROOT_LIMIT)?;
             Machine::check_root(&bytes)?;
             Ok(bytes)
         }

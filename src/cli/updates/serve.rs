@@ -74,10 +74,7 @@ pub fn run(args: Args, printer: &Printer) -> Result<(), CliError> {
 }
 
 fn tls_config(certificate: &PathBuf, key: &PathBuf) -> Result<rustls::ServerConfig, CliError> {
-    let read = |path: &PathBuf| {
-        let bytes = crate::fs::read_limited(path, 1 << 20)?;
-        bytes.ok_or_else(|| std::io::Error::other(format!("{} does not exist", path.display())))
-    };
+    let read = |path: &PathBuf| super::tls::read(path, 1 << 20);
     let (chain, private) = (read(certificate)?, Zeroizing::new(read(key)?));
     let (chain_name, key_name) = (certificate.display().to_string(), key.display().to_string());
     let pair = tls::certified_key((&chain, &chain_name), (&private, &key_name))

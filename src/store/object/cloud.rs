@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use object_store::path::Path as Key;
 use object_store::{
     Attribute, Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode,
@@ -200,16 +200,33 @@ impl Read for Ranges {
         let bytes = inner
             .wait("read", &self.name, async {
                 let result = inner.store.get_opts(&self.key, options).await?;
-                result.bytes().await
+                collect(result.into_stream(), end - self.at).await
             })
-            .map_err(io::Error::other)?;
+            .map_err(io::Error::other)?
+            .ok_or_else(|| io::Error::other("more bytes came than were asked for"))?;
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.at += bytes.len() as u64;
-        self.piece = io::Cursor::new(bytes.to_vec());
+        self.piece = io::Cursor::new(bytes);
         self.piece.read(buf)
     }
+}
+
+/// All that comes, or `None` when it is more than `limit` bytes: the length that a service
+/// announces is no promise.
+async fn collect<B: AsRef<[u8]>>(
+    mut body: impl Stream<Item = object_store::Result<B>> + Unpin,
+    limit: u64,
+) -> object_store::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.next().await {
+        bytes.extend_from_slice(piece?.as_ref());
+        if bytes.len() as u64 > limit {
+            return Ok(None);
+        }
+    }
+    Ok(Some(bytes))
 }
 
 impl Objects for Cloud {
@@ -222,8 +239,8 @@ impl Objects for Cloud {
             if meta.size > limit {
                 return Ok(None);
             }
-            let bytes = result.bytes().await?.to_vec();
-            Ok(Some((bytes, version(meta.e_tag, meta.version))))
+            let bytes = collect(result.into_stream(), limit).await?;
+            Ok(bytes.map(|bytes| (bytes, version(meta.e_tag, meta.version))))
         });
         match got {
             Ok(Some(got)) => Ok(Some(got)),
@@ -371,4 +388,28 @@ fn next_part(input: &mut std::fs::File) -> io::Result<Vec<u8>> {
     let mut part = Vec::new();
     input.take(PART as u64).read_to_end(&mut part)?;
     Ok(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    fn collected(pieces: usize, limit: u64) -> Option<Vec<u8>> {
+        let endless = stream::repeat_with(|| Ok([7; 4]));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime
+            .block_on(collect(endless.take(pieces), limit))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_body_without_an_end_is_not_read_to_it() {
+        assert_eq!(collected(2, 8), Some(vec![7; 8]));
+        assert_eq!(collected(3, 8), None);
+        assert_eq!(collected(usize::MAX, 1 << 20), None);
+    }
 }

@@ -187,7 +187,7 @@ impl Client {
                 continue;
             };
             // TUF 5.7.2 endless data: one byte more than was signed is enough to know.
-            let bytes = (&file).take(target.length + 1);
+            let bytes = (&file).take(target.length.saturating_add(1));
             let mut bytes = Told::new(bytes, Kind::Hash, name, Some(target.length));
             let Ok(digests) = Digests::read(&mut bytes) else {
                 return Ok(None);
@@ -319,7 +319,7 @@ impl<'a> Download<'a> {
                 return Err(Attempt::Broken(None));
             }
         }
-        let promised = blob.len.map(|len| len + blob.offset);
+        let promised = blob.len.map(|len| len.saturating_add(blob.offset));
         let mut buffer = vec![0; 1 << 17];
         loop {
             let n = match blob.body.read(&mut buffer) {
@@ -362,4 +362,22 @@ pub fn target_paths(name: &str, target: &TargetFile, consistent: bool) -> Vec<St
         .known()
         .map(|hash| format!("{folder}{hash}.{file}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_beyond_all_numbers_is_a_connection_that_broke_off() {
+        let mut download = Download::new("orbit", 100, None).unwrap();
+        download.hasher.update(b"some");
+        let blob = Blob {
+            len: Some(u64::MAX),
+            offset: 4,
+            body: Box::new(&b"more"[..]),
+        };
+        assert!(matches!(download.read(blob), Err(Attempt::Broken(None))));
+        assert_eq!(download.hasher.length(), 8);
+    }
 }
