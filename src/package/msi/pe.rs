@@ -251,7 +251,8 @@ fn child(
     let numbered = u64::from(image.u16(directory + 14)?);
     for index in 0..named + numbered {
         let entry = directory + 16 + index * 8;
-        if wanted.is_none_or(|wanted| image.u32(entry).is_ok_and(|number| number == wanted)) {
+        let number = image.u32(entry)?;
+        if wanted.is_none_or(|wanted| number == wanted) {
             return image.u32(entry + 4).map(Some);
         }
     }

@@ -66,6 +66,11 @@ fn no_programs() {
             "its headers point beyond its end",
         ),
         (
+            "cut in the resource directory",
+            good[..0x210 + 16 + 2].to_vec(),
+            "its headers point beyond its end",
+        ),
+        (
             "another kind",
             edited(0x58, &[7, 1]),
             "its optional header is of no known kind",
