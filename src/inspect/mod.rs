@@ -8,7 +8,7 @@
 
 mod agent;
 mod change;
-mod variables;
+pub mod variables;
 
 pub use agent::{Agent, Component, Document, Secret, Trust};
 pub use change::{Change, difference};

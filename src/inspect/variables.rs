@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use roxmltree::{Document, ParsingOptions};
 
 /// `NAME=value` lines, with quotes and backslashes taken off.
-pub(super) fn of_environment_file(text: &str) -> BTreeMap<String, String> {
+pub fn of_environment_file(text: &str) -> BTreeMap<String, String> {
     let joined = text.replace("\\\n", "");
     let lines = joined.lines().map(str::trim);
     let lines = lines.filter(|line| !line.starts_with(['#', ';']));
@@ -42,7 +42,7 @@ fn unquote(value: &str) -> String {
 }
 
 /// `EnvironmentVariables` of a property list; none when it is no such thing.
-pub(super) fn of_launch_daemon(text: &str) -> BTreeMap<String, String> {
+pub fn of_launch_daemon(text: &str) -> BTreeMap<String, String> {
     let options = ParsingOptions {
         allow_dtd: true,
         nodes_limit: 10_000,
@@ -66,10 +66,7 @@ pub(super) fn of_launch_daemon(text: &str) -> BTreeMap<String, String> {
 }
 
 /// The service's variables, with properties filled in as they are when nobody sets any.
-pub(super) fn of_formatted(
-    value: &str,
-    properties: &BTreeMap<&str, &str>,
-) -> BTreeMap<String, String> {
+pub fn of_formatted(value: &str, properties: &BTreeMap<&str, &str>) -> BTreeMap<String, String> {
     let pairs = value.split("[~]").filter_map(|pair| pair.split_once('='));
     pairs
         .map(|(name, value)| (name.to_owned(), fill_in(value, properties)))

@@ -3,7 +3,7 @@
 pub(in crate::cli) mod anchor;
 mod applicable;
 mod args;
-mod batch;
+pub mod batch;
 mod build;
 mod caching;
 mod intune;

@@ -6,7 +6,7 @@
 //! connection, at most [`CONNECTIONS`]; requests under way are ended when it is told to stop.
 
 mod catalogue;
-mod request;
+pub mod request;
 
 pub use catalogue::Catalogue;
 

@@ -8,13 +8,18 @@ const LIMIT: usize = 16 << 10;
 
 /// What was asked.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Request {
+pub struct Request {
+    /// `GET`, or another word.
     pub method: String,
     /// The path, decoded, without its first slash; none when it cannot be a name.
     pub path: Option<String>,
+    /// `Range`.
     pub range: Option<String>,
+    /// `If-Match`.
     pub if_match: Option<String>,
+    /// `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// `If-Range`.
     pub if_range: Option<String>,
     /// The connection ends after the answer.
     pub close: bool,
@@ -104,7 +109,7 @@ fn decode(target: &str) -> Option<String> {
 }
 
 /// Whether a list of entity tags holds this one; `*` is any (RFC 9110 §13.1.1).
-pub(super) fn lists(list: &str, etag: &str) -> bool {
+pub fn lists(list: &str, etag: &str) -> bool {
     list.split(',').map(str::trim).any(|tag| {
         tag == "*" || tag == etag || tag.strip_prefix("W/").is_some_and(|weak| weak == etag)
     })
@@ -112,7 +117,7 @@ pub(super) fn lists(list: &str, etag: &str) -> bool {
 
 /// What a range asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ranged {
+pub enum Ranged {
     /// Everything: there is no range, or one that is not understood.
     All,
     /// From here to before there.
@@ -122,7 +127,7 @@ pub(super) enum Ranged {
 }
 
 /// One range of bytes (RFC 9110 §14.1.2); several are answered with the whole.
-pub(super) fn range(text: &str, len: u64) -> Ranged {
+pub fn range(text: &str, len: u64) -> Ranged {
     let Some((first, last)) = text
         .strip_prefix("bytes=")
         .and_then(|range| range.split_once('-'))

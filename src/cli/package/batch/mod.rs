@@ -12,7 +12,7 @@
 
 mod entry;
 mod index;
-mod manifest;
+pub mod manifest;
 mod origin;
 mod plan;
 mod progress;

@@ -10,7 +10,7 @@
 mod digest;
 mod message;
 mod signer;
-mod timestamp;
+pub mod timestamp;
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -78,7 +78,9 @@ fn ask(request: &[u8], authority: &Authority) -> Result<Vec<u8>, SignError> {
     Ok(answer)
 }
 
-fn read(answer: &[u8], digest: &[u8; 32]) -> Result<Any, String> {
+/// The token in an answer of DER, if it was granted and is about this sha256; else what is
+/// wrong with it.
+pub fn read(answer: &[u8], digest: &[u8; 32]) -> Result<Any, String> {
     let unreadable = |error: der::Error| format!("the answer is no time stamp ({error})");
     let response = Response::from_der(answer).map_err(unreadable)?;
     let mut status = SliceReader::new(response.status.value()).map_err(unreadable)?;
