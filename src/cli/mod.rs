@@ -35,6 +35,8 @@ use hints::Typed;
     name = "fleetpack",
     version,
     propagate_version = true,
+    // As with fleetctl: of a flag that is given twice the last one counts.
+    args_override_self = true,
     disable_help_subcommand = true
 )]
 pub struct Args {
@@ -97,7 +99,7 @@ pub fn definitions() -> clap::Command {
 
 /// Runs the program with the arguments of its process and reports how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut args = match Args::try_parse_from(args) {
+    let mut args = match Args::try_parse_from(package::without_empty_flags(args)) {
         Ok(args) => args,
         Err(error) => {
             // Help and version go to stdout with code 0, mistakes to stderr with code 2.

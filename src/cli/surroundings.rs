@@ -1,6 +1,7 @@
 //! The process's environment and clock, read here and handed down as values.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -81,6 +82,12 @@ impl Surroundings {
         };
         Some(base.join("fleetpack"))
     }
+}
+
+/// Whether a variable of this process is there and empty: for the definitions of arguments,
+/// which read variables by themselves.
+pub(super) fn is_empty(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
 /// Lets the system write no image of this process's memory, which may hold keys and secrets:

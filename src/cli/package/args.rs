@@ -13,6 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use super::batch::Shard;
 use super::caching::CacheArgs;
 use super::naming::Naming;
+use super::precedence::without_empty_variable;
 use super::provenance::ProvenanceArgs;
 use super::scripts::ScriptArgs;
 use crate::agent::config::{HostIdentifier, Secret};
@@ -37,6 +38,11 @@ fn go_switch(arg: Arg) -> Arg {
         .hide_default_value(true)
         .value_parser(switch)
         .value_name("BOOL")
+}
+
+/// What holds for every flag.
+fn as_fleetctl(arg: Arg) -> Arg {
+    without_empty_variable(go_switch(arg))
 }
 
 /// A switch's value in Go's notation.
@@ -103,7 +109,7 @@ pub enum ArchWord {
 #[derive(Debug, clap::Args)]
 #[command(
     next_line_help = false,
-    mut_args = go_switch,
+    mut_args = as_fleetctl,
     after_help = "Examples:\n  \
     fleetpack package --type deb --fleet-url https://fleet.example.com --enroll-secret \"$SECRET\" \\\n    \
     --update-url https://updates.example.com --update-roots @root.json\n  \
@@ -219,7 +225,7 @@ pub struct FleetArgs {
     pub enroll_secret: Option<Secret>,
 
     /// File that holds the enroll secret; `-` for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "enroll_secret")]
+    #[arg(long, value_name = "FILE")]
     pub enroll_secret_file: Option<PathBuf>,
 
     /// PEM certificates that the Fleet server's is checked against

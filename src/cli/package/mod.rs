@@ -10,6 +10,7 @@ mod intune;
 mod macos;
 mod naming;
 mod options;
+mod precedence;
 mod provenance;
 mod rebuild;
 mod scripts;
@@ -23,6 +24,7 @@ pub use build::{Built, build};
 pub use macos::Finish;
 pub use naming::Naming;
 pub use options::{Options, Place};
+pub(in crate::cli) use precedence::without_empty_flags;
 pub use summary::Summary;
 
 use super::{CliError, Printer, Surroundings};

@@ -12,6 +12,7 @@ use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
 use super::caching;
 use super::macos::{self, Finish};
 use super::naming::Naming;
+use super::precedence;
 use super::scripts::Scripts;
 use super::signing::Signing;
 use crate::agent::config::{Channels, ClientFiles, Config, Enrollment, Secret, check_address};
@@ -108,6 +109,7 @@ impl Options {
         surroundings: &Surroundings,
         printer: &Printer,
     ) -> Result<Self, CliError> {
+        precedence::settle(&mut args)?;
         note_ignored(&args, printer)?;
         let installers = installers(&args)?;
         let finishing = std::mem::take(&mut args.macos);

@@ -71,8 +71,10 @@ impl Group {
     fn take(&mut self, word: Word) -> Result<(), CliError> {
         let (flag, slot, value) = match word {
             Word::Target(_) => return Ok(()),
-            Word::Tag(tag) => {
-                self.tags.push(tag);
+            // As fleetctl takes them: `-t 1.50,1,stable` are three.
+            Word::Tag(tags) => {
+                let tags = tags.split(',').map(str::trim);
+                self.tags.extend(tags.filter(|t| !t.is_empty()).map(str::to_owned));
                 return Ok(());
             }
             Word::Name(value) => ("--name", &mut self.name, value),
@@ -144,7 +146,7 @@ impl clap::Args for Groups {
                 flag(
                     "tag",
                     "TAG",
-                    "Further channel, such as stable; may be given more than once",
+                    "Further channels, such as 1.50,1,stable; may be given more than once",
                 )
                 .short('t'),
             )
@@ -226,6 +228,11 @@ mod tests {
                 "-t s --target f --name orbit --platform linux --version 1 \
                  --target g --platform linux-arm64 --name orbit -t e --version 2",
                 Ok(vec!["f orbit linux 1 s", "g orbit linux-arm64 2 s,e"]),
+            ),
+            (
+                "channels with commas",
+                "-t 4.6,4 --target f --name orbit --platform linux --version 1 -t stable,,x,",
+                Ok(vec!["f orbit linux 1 4.6,4,stable,x"]),
             ),
             (
                 "incomplete",
