@@ -14,6 +14,10 @@ pub fn trials() -> Vec<Trial> {
             &["python-tuf", "sha256sum"],
             files_beside,
         ),
+        trial(
+            "provenance: what else makes a package another one",
+            circumstances,
+        ),
         trial("rebuild: every type, byte for byte", rebuilt),
         trial(
             "rebuild: other flags, other programs, other files",
@@ -120,6 +124,58 @@ fn signed() {
         assert_eq!(verdict["same_body"], true, "{file}: {verdict:#}");
         let left_out = verdict["not_compared"].to_string();
         assert!(left_out.contains(part), "{file}: {left_out}");
+    }
+}
+
+/// Flags, time and files that the targets do not tell of.
+fn circumstances() {
+    let scratch = quickstart();
+    let certificate = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem \
+        -subj /CN=Fleet -days 3650";
+    scratch.tool("sh", ["-ec", certificate]).ok();
+    scratch.write("before.sh", "#!/bin/sh\nexit 0\n");
+    scratch.write("flags", "--verbose\n");
+    let sha256 = |name: &str| hex::encode(fleetpack::compress::sha256(&scratch.read(name)));
+    for kind in ["deb", "pkg", "msi"] {
+        let script = match kind {
+            "msi" => "",
+            _ => "--pre-install before.sh",
+        };
+        let more = format!(
+            "--type {kind} --statement --enable-scripts --debug --osquery-flagfile flags \
+             --fleet-certificate cert.pem --fleet-tls-client-certificate cert.pem \
+             --fleet-tls-client-key key.pem {script}"
+        );
+        let file = make(&scratch, &more).remove(0);
+        let text = scratch.text(&format!("{file}.intoto.json"));
+        assert!(!text.contains("made-up-for-this-test"), "{kind}: {text}");
+        assert!(!text.contains(&sha256("key.pem")), "{kind}: {text}");
+        assert!(!text.contains(&sha256("flags")), "{kind}: {text}");
+        let statement: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let definition = &statement["predicate"]["buildDefinition"];
+        let parameters = &definition["externalParameters"];
+        assert_eq!(parameters["sourceDateEpoch"], 1_714_564_800, "{kind}");
+        for name in ["ORBIT_ENABLE_SCRIPTS", "ORBIT_DEBUG"] {
+            // Windows Installer's properties say it in another case.
+            let value = parameters["variables"][name].as_str().unwrap_or_default();
+            let on = value.eq_ignore_ascii_case("true");
+            assert!(on, "{kind}: {name} in {parameters:#}");
+        }
+        assert!(parameters["variables"].get("ORBIT_ENROLL_SECRET").is_none());
+        let undisclosed = serde_json::json!(["fleet_client.key", "osquery.flags"]);
+        assert_eq!(parameters["undisclosedFiles"], undisclosed, "{kind}");
+        let inputs = definition["resolvedDependencies"].as_array().unwrap();
+        let input = |name: &str| {
+            let found = inputs.iter().find(|input| input["name"] == name);
+            found.map(|input| input["digest"]["sha256"].as_str().unwrap().to_owned())
+        };
+        let certificate = Some(sha256("cert.pem"));
+        assert!(input("certs.pem").is_some(), "{kind}: {inputs:#?}");
+        assert_eq!(input("fleet.pem"), certificate, "{kind}");
+        assert_eq!(input("fleet_client.crt"), certificate, "{kind}");
+        assert_eq!(input("update.pem"), None, "{kind}");
+        let script = (!script.is_empty()).then(|| sha256("before.sh"));
+        assert_eq!(input("scripts/pre-install"), script, "{kind}");
     }
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::build::Built;
+use super::scripts::{self, Scripts};
 use crate::cli::{CliError, Printer};
 use crate::fs::write_atomic;
 use crate::inspect::{self, Report};
-use crate::provenance::{bom, checksums, statement};
+use crate::provenance::{Circumstances, bom, checksums, statement};
 use crate::steps;
 
 /// Which of them are wanted.
@@ -45,7 +46,12 @@ impl ProvenanceArgs {
         for installer in installers {
             printer.note(format!("Reading {} back", installer.path.display()));
             let report = inspect::inspect(&installer.path)?;
-            written.extend(self.write_beside(&installer.path, &report, epoch)?);
+            written.extend(self.write_beside(
+                &installer.path,
+                &report,
+                epoch,
+                &installer.tree.lifecycle.admin,
+            )?);
             reports.push(report);
         }
         if self.checksums {
@@ -55,13 +61,17 @@ impl ProvenanceArgs {
     }
 
     /// Reads one installer back, where that is wanted, and writes what is wanted beside it.
-    pub(super) fn of_one(self, installer: &Path, epoch: u64) -> Result<(), CliError> {
-        match self.sbom || self.statement {
-            true => self
-                .write_beside(installer, &inspect::inspect(installer)?, epoch)
-                .map(|_| ()),
-            false => Ok(()),
+    pub(super) fn of_one(
+        self,
+        installer: &Path,
+        epoch: u64,
+        admin: &Scripts,
+    ) -> Result<(), CliError> {
+        if self.sbom || self.statement {
+            let report = inspect::inspect(installer)?;
+            self.write_beside(installer, &report, epoch, admin)?;
         }
+        Ok(())
     }
 
     fn write_beside(
@@ -69,6 +79,7 @@ impl ProvenanceArgs {
         installer: &Path,
         report: &Report,
         epoch: u64,
+        admin: &Scripts,
     ) -> Result<Vec<PathBuf>, CliError> {
         let mut written = Vec::new();
         let seconds = i64::try_from(epoch).unwrap_or_default();
@@ -80,7 +91,8 @@ impl ProvenanceArgs {
             written.push(path);
         }
         if self.statement {
-            let text = statement(report);
+            let scripts = &scripts::digests(admin);
+            let text = statement(report, &Circumstances { epoch, scripts });
             let path = beside(installer, ".intoto.json");
             write_atomic(&path, text.as_bytes(), 0o644)?;
             written.push(path);

@@ -84,6 +84,15 @@ pub fn limited_to(scripts: &Scripts, format: Format) -> (Scripts, Vec<&'static s
     (applicable, left_out.keys().map(|e| flag(*e)).collect())
 }
 
+/// When each script runs, in the word of its flag, and the sha256 of its text in hex.
+pub fn digests(scripts: &Scripts) -> Vec<(&'static str, String)> {
+    let digest = |script: &AdminScript| hex::encode(crate::compress::sha256(script.body.bytes()));
+    let scripts = scripts.iter();
+    scripts
+        .map(|(event, script)| (flag(*event).trim_start_matches('-'), digest(script)))
+        .collect()
+}
+
 // macOS keeps no scripts for removal; Windows Installer runs programs, not shell scripts.
 fn runs(format: Format, event: Event) -> bool {
     match format {

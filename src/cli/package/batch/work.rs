@@ -133,7 +133,10 @@ impl Shop<'_> {
             std::fs::File::open(&unit.path).map_err(|e| fs::naming(e, "open", &unit.path))?;
         let sha256 =
             super::index::sha256_of(file).map_err(|e| fs::naming(e, "read", &unit.path))?;
-        self.run.provenance.of_one(&unit.path, options.epoch)?;
+        let admin = &tree.lifecycle.admin;
+        self.run
+            .provenance
+            .of_one(&unit.path, options.epoch, admin)?;
         Ok(Made {
             team: team.name.clone(),
             format: unit.format,
