@@ -6,7 +6,7 @@
 //! 48   …  AES-256-CBC with PKCS #7 padding
 //! ```
 //!
-//! The keys are random for every file and stand beside it in clear (see [`super::detection`]):
+//! The keys are random for every file and stand beside it in clear (`Detection.xml`, see [`super`]):
 //! Intune takes them out, and stores the contents without. Derived keys would make the same
 //! file of the same package, but whoever guesses an enroll secret could then check the guess
 //! against what Intune stores. Microsoft never documented the format; its own tool's files,

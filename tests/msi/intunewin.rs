@@ -163,12 +163,21 @@ fn described(scratch: &Scratch, file: &str, msi: &str) {
     );
     assert_eq!(app["rules"][0]["productCode"], code);
     assert_eq!(app["msiInformation"]["productCode"], code);
-    let processor = match msi.contains("arm64") {
-        true => ("none", Value::from("arm64")),
-        false => ("x64", Value::Null),
+    // v1.0 of Microsoft Graph refuses properties that it does not know.
+    let (architectures, of_beta) = match msi.contains("arm64") {
+        true => ("none", [Some("1.2.3"), Some("arm64")]),
+        false => ("x64", [None, None]),
     };
-    assert_eq!(app["applicableArchitectures"], processor.0);
-    assert_eq!(app["allowedArchitectures"], processor.1);
+    assert_eq!(app["applicableArchitectures"], architectures);
+    for (name, value) in ["displayVersion", "allowedArchitectures"]
+        .iter()
+        .zip(of_beta)
+    {
+        assert_eq!(app.get(name).and_then(Value::as_str), value, "{name}");
+    }
+    let codes = app["returnCodes"].as_array().unwrap();
+    let codes: Vec<_> = codes.iter().map(|code| &code["returnCode"]).collect();
+    assert_eq!(codes, [0, 1707, 1641, 3010, 1618]);
     let text = app.to_string();
     assert!(!text.contains("made-up"), "{text}");
 }
