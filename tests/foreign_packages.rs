@@ -9,6 +9,8 @@ use fleetpack::package::read::{self, Kind, Package, ReadError};
 use fleetpack::package::{Compression, Format};
 use libtest_mimic::Trial;
 
+use crate::harness::schema::conforms;
+use crate::harness::scratch::Run;
 use crate::harness::{Scratch, trial, trial_needing};
 
 pub fn trials() -> Vec<Trial> {
@@ -24,6 +26,11 @@ pub fn trials() -> Vec<Trial> {
             damaged,
         ),
         trial_needing("foreign_packages::bombs", &["xz", "zstd", "bsdtar"], bombs),
+        trial_needing(
+            "foreign_packages::inspected",
+            &["dpkg-deb", "rpmbuild", "wixl"],
+            inspected,
+        ),
         trial("foreign_packages::something_else", something_else),
     ]
 }
@@ -567,6 +574,44 @@ fn damaged() {
             }
         }
     }
+}
+
+/// The command, on packages that hold no agent: text, JSON, and what differs between two.
+fn inspected() {
+    let scratch = Scratch::new();
+    let deb = build_deb(&scratch, "xz");
+    let rpm = build_rpm(&scratch, "w3.zstdio");
+    let msi = build_msi(&scratch);
+    for (path, format, file) in [
+        (&deb, "deb", "/opt/demo/bin/demo"),
+        (&rpm, "rpm", "/opt/demo/bin/demo"),
+        (&msi, "msi", "bin/demo.exe"),
+    ] {
+        let plain = scratch.fleetpack(["inspect"]).arg(path).ok();
+        plain.prints("1.2.3").prints(file);
+        let json = scratch.fleetpack(["inspect", "--json"]).arg(path).ok();
+        let report = conforms("inspect.json", json.text());
+        assert_eq!(report["format"], format);
+        assert_eq!(report["version"], "1.2.3", "{format}");
+        assert!(report["agent"].is_null(), "{format}: {report:#}");
+        let files = report["files"].as_array().unwrap();
+        let found = files.iter().find(|f| {
+            let path = f["path"].as_str().unwrap();
+            path == file || path.strip_suffix('2') == Some(file)
+        });
+        let bytes = &found.unwrap()["bytes"];
+        assert_eq!(*bytes, 1_200_000, "{format}: {report:#}");
+    }
+    let between = |words: &[&str]| {
+        let run = words.iter().fold(scratch.fleetpack(["inspect"]), Run::arg);
+        run.arg(&deb).arg(&rpm).ok()
+    };
+    between(&[]).prints("/opt/demo/later");
+    let changes = between(&["--json"]);
+    let changes = conforms("inspect-difference.json", changes.text());
+    let changes = changes.as_array().unwrap();
+    let later = changes.iter().any(|one| one["name"] == "/opt/demo/later");
+    assert!(later, "{changes:#?}");
 }
 
 /// Small files that unpack to far more than their size end with one error.
