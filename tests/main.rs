@@ -25,6 +25,7 @@ mod crowd;
 mod deb;
 mod doctor;
 mod documents;
+mod drop_in;
 mod errors;
 mod foreign_packages;
 mod go_tuf_command;
@@ -93,6 +94,7 @@ fn main() -> std::process::ExitCode {
         deb::trials(),
         doctor::trials(),
         documents::trials(),
+        drop_in::trials(),
         errors::trials(),
         foreign_packages::trials(),
         go_tuf_command::trials(),

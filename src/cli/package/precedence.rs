@@ -71,7 +71,7 @@ pub fn settle(args: &mut Args) -> Result<(), CliError> {
         if typed("enroll_secret") {
             return Err(CliError::usage(
                 "--enroll-secret-file cannot be used with --enroll-secret",
-                "leave out one of them",
+                "leave out --enroll-secret",
             ));
         }
         args.fleet.enroll_secret = None;
@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn empty_flags_are_not_given() {
         let cases = [
-            ("fleetpack package --type deb", "fleetpack package --type deb"),
+            (
+                "fleetpack package --type deb",
+                "fleetpack package --type deb",
+            ),
             (
                 "fleetpack -q package --fleet-certificate '' --debug --osquery-db= --arch arm64",
                 "fleetpack -q package --debug --arch arm64",
@@ -166,7 +169,9 @@ mod tests {
         let parse = |line: &str| {
             let command = Args::augment_args(clap::Command::new("package")).no_binary_name(true);
             let words = format!("--type pkg {line}");
-            let matches = command.try_get_matches_from(words.split_whitespace()).unwrap();
+            let matches = command
+                .try_get_matches_from(words.split_whitespace())
+                .unwrap();
             Args::from_arg_matches(&matches).unwrap()
         };
         for (line, variables, expected) in cases {
