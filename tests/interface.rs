@@ -9,6 +9,7 @@ use libtest_mimic::Trial;
 use crate::harness::schema::conforms;
 use crate::harness::scratch::Ran;
 use crate::harness::{Scratch, trial, trial_needing};
+use crate::updates::updates;
 
 /// All trials.
 pub fn trials() -> Vec<Trial> {
@@ -18,6 +19,9 @@ pub fn trials() -> Vec<Trial> {
         trial("json/package", package),
         trial("json/publish_and_pull", publish_and_pull),
         trial("json/small_ones", small_ones),
+        trial("json/keys_and_signatures", keys_and_signatures),
+        trial("help/every_command_has_examples", examples),
+        trial("help/flags_stand_under_headings", headings),
         trial_needing("json/serve", &["sh"], serve),
         trial("verbose/phases_and_steps", verbose),
         trial("quiet/results_alone", quiet),
@@ -54,6 +58,69 @@ fn leaves(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
     }
     for one in below {
         leaves(one, &format!("{path} {}", one.get_name()), found);
+    }
+}
+
+/// The words of each example of a command, up to what the shell does with its output.
+fn example_lines(help: &str) -> Vec<Vec<String>> {
+    let joined = help.replace("\\\n", " ");
+    let lines = joined.lines().filter(|line| line.contains("fleetpack "));
+    let words = lines.map(|line| {
+        let words = line.split_whitespace();
+        let own = words.take_while(|word| !["|", ">", "&&"].contains(word));
+        own.map(|word| word.trim_matches('"').to_owned()).collect()
+    });
+    words.collect()
+}
+
+fn examples() {
+    let definitions = fleetpack::cli::definitions();
+    let mut found = Vec::new();
+    leaves(&definitions, "", &mut found);
+    for (path, command) in found {
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        assert!(help.starts_with("Examples:\n"), "`{path}`: {help:?}");
+        let lines = example_lines(&help);
+        assert!(!lines.is_empty(), "`{path}`: {help}");
+        for words in lines {
+            let line = words.join(" ");
+            assert!(line.starts_with(&format!("fleetpack {path}")), "{line}");
+            if let Err(error) = definitions.clone().try_get_matches_from(words) {
+                panic!("{line}\n{error}");
+            }
+        }
+    }
+    let updates = definitions.find_subcommand("updates").unwrap();
+    let groups = updates.get_after_help().unwrap().to_string();
+    let named = groups.split([' ', ',', '\n']).collect::<Vec<_>>();
+    for command in updates.get_subcommands() {
+        let name = command.get_name();
+        assert!(named.contains(&name), "{name} is in no group");
+    }
+}
+
+fn headings() {
+    let scratch = Scratch::new();
+    let add = run(&scratch, "updates add --help");
+    let mut at = 0;
+    for words in [
+        "\nPlace:\n",
+        "--path <",
+        "--endpoint <",
+        "\nSigning:\n",
+        "--key <",
+        "\nValidity:\n",
+        "--targets-expires <",
+        "\nOutput:\n",
+        "--json",
+        "\nGeneral:\n",
+        "-q, --quiet",
+        "--verbose",
+        "\nExamples:\n",
+    ] {
+        let found = add.text()[at..].find(words);
+        at += found.unwrap_or_else(|| panic!("no {words:?} after byte {at} of {}", add.text()));
     }
 }
 
@@ -212,6 +279,42 @@ fn small_ones() {
     for page in pages["pages"].as_array().unwrap() {
         assert!(scratch.join(page.as_str().unwrap()).is_file(), "{page}");
     }
+}
+
+fn keys_and_signatures() {
+    let scratch = Scratch::new();
+    let run = |words: &str| updates(&scratch, words.split_whitespace());
+    let change = |words: &str, code: i32| {
+        let ran = run(&format!("{words} --path repo --json")).fails(code);
+        conforms("updates-change.json", ran.text())
+    };
+    let made = change("init", 0);
+    assert_eq!(made["generated"].as_array().unwrap().len(), 4);
+    let added = change("keys add timestamp --new 1", 0);
+    let id = added["generated"][0]["id"].as_str().unwrap();
+    change("keys threshold timestamp 2", 0);
+    assert_eq!(change("keys threshold timestamp 1", 0)["published"], true);
+    let revoked = change(&format!("keys revoke timestamp {id}"), 0);
+    assert_eq!(revoked["revoked"][0]["id"], id);
+    // Without the root key changes wait; it signs from where it went.
+    std::fs::create_dir_all(scratch.join("vault/keys")).unwrap();
+    let root = scratch.join("vault/keys/root.json");
+    std::fs::rename(scratch.join("repo/keys/root.json"), root).unwrap();
+    let pinned = "repo/keys/pinned-root.json";
+    let copy = scratch.join("vault/keys/pinned-root.json");
+    std::fs::copy(scratch.join(pinned), copy).unwrap();
+    let held = change("rotate timestamp", 5);
+    assert_eq!(held["published"], false);
+    let id = held["generated"][0]["id"].as_str().unwrap();
+    run("payload root --path repo --out stick").ok();
+    let signed = run(&format!("sign stick --path vault --json --allow-key {id}")).ok();
+    let signed = conforms("updates-sign.json", signed.text());
+    assert_eq!(signed["signed_by"].as_array().unwrap().len(), 1);
+    let dropped = run("pending drop --path repo --json").ok();
+    conforms("updates-pending.json", dropped.text());
+    let shown = run("pending show --path repo --json").ok();
+    let shown = conforms("updates-pending.json", shown.text());
+    assert!(shown["what"].is_null(), "{shown}");
 }
 
 fn serve() {

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Arg, ArgAction, Command};
+use fleetpack::agent::identity;
+use fleetpack::install::{Arch, Os};
+use fleetpack::package::{Format, builder};
 use libtest_mimic::Trial;
 
 use crate::harness::trial;
@@ -63,7 +66,7 @@ const PACKAGE: &[&str] = &[
 ];
 
 /// Variables that `fleetctl package` reads.
-const VARIABLES: &[&str] = &[
+pub const VARIABLES: &[&str] = &[
     "FLEETCTL_APP_STORE_CONNECT_API_KEY_CONTENT",
     "FLEETCTL_APP_STORE_CONNECT_API_KEY_ID",
     "FLEETCTL_APP_STORE_CONNECT_API_KEY_ISSUER",
@@ -97,6 +100,10 @@ pub fn trials() -> Vec<Trial> {
         trial(
             "reference/fleetctl_flags_are_known",
             fleetctl_flags_are_known,
+        ),
+        trial(
+            "reference/variables_that_are_read_are_listed",
+            variables_are_listed,
         ),
     ]
 }
@@ -168,6 +175,158 @@ fn page_is_current() {
     );
 }
 
+/// Every variable that the source names is on the page.
+fn variables_are_listed() {
+    let page = page(&program());
+    let mut seen = 0;
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for name in text.split('"').filter(|word| is_variable(word)) {
+                let shown = path.display();
+                assert!(page.contains(&format!("`{name}`")), "{name} of {shown}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+fn is_variable(word: &str) -> bool {
+    let fronts = [
+        "AWS_",
+        "AZURE_",
+        "FLEETCTL_",
+        "FLEETPACK_",
+        "IDENTITY_ENDPOINT",
+        "NO_COLOR",
+        "SOURCE_DATE_EPOCH",
+        "STORAGE_EMULATOR_HOST",
+        "XDG_",
+    ];
+    let spelt = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    word.chars().all(spelt)
+        && !word.starts_with('_')
+        && !word.ends_with('_')
+        && (fronts.iter().any(|front| word.starts_with(front)) || word.ends_with("_PASSPHRASE"))
+}
+
+/// Variables that are no flag's, and what they say.
+const OTHERS: &[(&str, &str)] = &[
+    (
+        "`FLEET_ROOT_PASSPHRASE`, `FLEET_TARGETS_PASSPHRASE`, `FLEET_SNAPSHOT_PASSPHRASE`, `FLEET_TIMESTAMP_PASSPHRASE`",
+        "Passphrase of the role's key file",
+    ),
+    (
+        "`FLEET_ROOT_NEW_PASSPHRASE`, `FLEET_TARGETS_NEW_PASSPHRASE`, `FLEET_SNAPSHOT_NEW_PASSPHRASE`, `FLEET_TIMESTAMP_NEW_PASSPHRASE`",
+        "What `updates keys passphrase` puts in its place",
+    ),
+    (
+        "`FLEET_ROOT_PIN`, `FLEET_TARGETS_PIN`, `FLEET_SNAPSHOT_PIN`, `FLEET_TIMESTAMP_PIN`",
+        "PIN of the token with the role's key",
+    ),
+    (
+        "`FLEETPACK_PKCS11_MODULE`",
+        "Library of the tokens, where a URI names none",
+    ),
+    (
+        "`FLEET_RPM_SIGNING_PASSPHRASE`",
+        "Passphrase of `--rpm-signing-key`",
+    ),
+    (
+        "`FLEETPACK_MACOS_P12_PASSWORD`",
+        "Password of `--macos-devid-p12`",
+    ),
+    (
+        "`AC_USERNAME`",
+        "For a Mac's own tools; `--notarize` says what it takes instead",
+    ),
+    (
+        "`FLEETPACK_APPLE_STAND_IN`",
+        "For tests: a server on this machine in Apple's place",
+    ),
+    (
+        "`SOURCE_DATE_EPOCH`",
+        "Seconds since 1970 that go into packages; now when it is not set",
+    ),
+    (
+        "`XDG_STATE_HOME`, `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`",
+        "Where `fleetpack/` with verified state, the cache and its key are; by default `.local/state`, `.cache` and `.config` in `HOME`",
+    ),
+    (
+        "`TMPDIR`",
+        "Folder for large files while a package is made; by default `/tmp`",
+    ),
+    ("`NO_COLOR`, `TERM`", "No colours when set; none on `dumb`"),
+    (
+        "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_SKIP_SIGNATURE`",
+        "S3: credentials, or requests without",
+    ),
+    (
+        "`AWS_PROFILE`, `AWS_DEFAULT_PROFILE`, `AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE`",
+        "S3: profile, and the files that hold it; by default those in `HOME`",
+    ),
+    (
+        "`AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`",
+        "S3: where",
+    ),
+    (
+        "`AWS_ROLE_ARN`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, `AWS_CONTAINER_CREDENTIALS_FULL_URI`, `AWS_EC2_METADATA_DISABLED`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`, `AWS_METADATA_ENDPOINT`",
+        "S3: credentials of a workload, container or instance",
+    ),
+    (
+        "`GOOGLE_APPLICATION_CREDENTIALS`, `GOOGLE_SERVICE_ACCOUNT`, `GOOGLE_SERVICE_ACCOUNT_KEY`, `STORAGE_EMULATOR_HOST`",
+        "Google Cloud Storage: credentials; an emulator",
+    ),
+    (
+        "`AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_KEY`, `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE_SAS_KEY`, `AZURE_STORAGE_SAS_TOKEN`, `AZURE_STORAGE_TOKEN`",
+        "Azure: account and credentials",
+    ),
+    (
+        "`AZURE_STORAGE_CLIENT_ID`, `AZURE_CLIENT_ID`, `AZURE_FEDERATED_TOKEN_FILE`, `IDENTITY_ENDPOINT`",
+        "Azure: credentials of a workload or instance; without any the `az` program is asked",
+    ),
+];
+
+/// The names of installers for a version of orbit.
+fn file_names(page: &mut String) {
+    page.push_str(
+        "\n## Names of installers\n\nWithout `--outfile` and `--outname`, for version 1.50.0 of orbit:\n\n\
+         | type | amd64 | arm64 |\n| --- | --- | --- |\n",
+    );
+    for format in Format::ALL {
+        let name = |arch| builder(format).file_name(&identity("1.50.0", arch, None));
+        let (amd64, arm64) = match format.os() {
+            Os::Macos => (name(Arch::Universal), "the same, for both".to_owned()),
+            Os::Linux | Os::Windows => (name(Arch::Amd64), code(&name(Arch::Arm64))),
+        };
+        let _ = writeln!(page, "| {format} | `{amd64}` | {arm64} |");
+    }
+}
+
+/// All variables: those of flags, by the definitions, then the others.
+fn variables(program: &Command, page: &mut String) {
+    page.push_str(
+        "\n## Variables\n\nAn empty `FLEETCTL_…` or `FLEETPACK_…` counts as absent, and a flag that \
+         is typed goes before its variable.\n\n| variable | meaning |\n| --- | --- |\n",
+    );
+    for argument in find(program, &["package"]).get_arguments() {
+        if let (Some(name), Some(flag)) = (argument.get_env(), argument.get_long()) {
+            let name = name.to_string_lossy();
+            let _ = writeln!(page, "| `{name}` | The same as `package --{flag}` |");
+        }
+    }
+    for (names, meaning) in OTHERS {
+        let _ = writeln!(page, "| {names} | {meaning} |");
+    }
+}
+
 const HEAD: &str = "\
 # Reference
 
@@ -208,6 +367,8 @@ terminal. `updates keys passphrase` takes the new one from `FLEET_ROOT_NEW_PASSP
 
 fn page(program: &Command) -> String {
     let mut page = String::from(HEAD);
+    variables(program, &mut page);
+    file_names(&mut page);
     section(program, &mut Vec::new(), &mut page);
     page
 }
@@ -277,15 +438,26 @@ fn row(argument: &Arg, path: &[&str], page: &mut String) {
     let help = argument
         .get_help()
         .map(ToString::to_string)
-        .unwrap_or_default();
+        .unwrap_or_default()
+        .replace('\n', " ");
+    // A default that the code knows and the definitions do not stands at the end of the help.
+    let in_words = help.strip_suffix(']');
+    let (help, default) = match in_words.and_then(|help| help.rsplit_once(" [default: ")) {
+        // Words about it, and no value.
+        Some((help, default)) if default.contains(' ') || default == "all" => {
+            (help, default.to_owned())
+        }
+        Some((help, default)) => (help, code(default)),
+        None => (help.as_str(), code(&default)),
+    };
     let _ = writeln!(
         page,
         "| {} | {} | {} | {} | {} |",
         spelling(argument),
-        code(&default),
+        default.replace('|', "\\|"),
         code(&variable),
         if known { "•" } else { "" },
-        help.replace('|', "\\|").replace('\n', " ")
+        help.replace('|', "\\|")
     );
 }
 

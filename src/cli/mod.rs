@@ -41,13 +41,14 @@ use hints::Typed;
 )]
 pub struct Args {
     /// Print results and errors only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "General")]
     quiet: bool,
 
     /// Say more about what is done, and how long each step took
     #[arg(
         long,
         global = true,
+        help_heading = "General",
         conflicts_with = "quiet",
         num_args = 0..=1,
         require_equals = true,

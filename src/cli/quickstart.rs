@@ -20,15 +20,21 @@ use crate::tuf::keystore::{Origin, Passphrase, PassphraseError, Passphrases};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{self, Adding, Layout, NewTarget, Repository, Signing, Validities};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack quickstart
+  fleetpack quickstart --dir try --json";
+
 /// What follows `quickstart`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Folder for everything that is made; one of an earlier quickstart is replaced
     #[arg(long, value_name = "DIR", default_value = "fleetpack-quickstart")]
     dir: PathBuf,
 
     /// Print one JSON object (docs/schema/quickstart.json)
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 

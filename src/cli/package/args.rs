@@ -27,15 +27,15 @@ fn go_switch(arg: Arg) -> Arg {
     if !matches!(arg.get_action(), ArgAction::SetTrue) {
         return arg;
     }
+    // That a switch is off needs no words.
     let arg = match arg.get_default_values().is_empty() {
-        true => arg.default_value("false"),
+        true => arg.default_value("false").hide_default_value(true),
         false => arg,
     };
     arg.action(ArgAction::Set)
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
-        .hide_default_value(true)
         .value_parser(switch)
         .value_name("BOOL")
 }
@@ -126,7 +126,7 @@ pub struct Args {
     #[arg(long = "type", help_heading = "Package", required_unless_present_any = ["manifest", "rebuild_check"], value_delimiter = ',', value_parser = types, value_name = "TYPE")]
     pub types: Vec<Types>,
 
-    /// Processor of the hosts; amd64 when not given. Not for pkg, which holds both
+    /// Processor of the hosts; not for pkg, which holds both [default: amd64]
     #[arg(long, help_heading = "Package", value_delimiter = ',', value_enum)]
     pub arch: Vec<ArchWord>,
 
@@ -279,7 +279,8 @@ pub struct UpdatesArgs {
     #[arg(long, value_name = "URL")]
     pub agent_update_url: Option<String>,
 
-    /// Trust anchor: what `updates roots` prints, or `@FILE` with it
+    /// Trust anchor: what `updates roots` prints, or `@FILE` with it; Fleet's own is built in for
+    /// Fleet's own --update-url
     #[arg(long, value_name = "JSON")]
     pub update_roots: Option<String>,
 
@@ -374,7 +375,7 @@ pub struct AgentArgs {
     #[arg(long, value_name = "FILE")]
     pub osquery_flagfile: Option<PathBuf>,
 
-    /// Share of one processor in percent (Linux)
+    /// Share of one processor in percent (Linux) [default: 20]
     #[arg(long, value_name = "PERCENT")]
     pub cpu_quota: Option<u32>,
 
@@ -511,7 +512,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
     pub rebuild_check: Option<PathBuf>,
 
-    /// Reverse-domain identifier of the product (pkg)
+    /// Reverse-domain identifier of the product (pkg) [default: com.fleetdm.orbit]
     #[arg(long, value_name = "ID")]
     pub identifier: Option<String>,
 

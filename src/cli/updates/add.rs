@@ -12,8 +12,14 @@ use super::{CliError, Printer, Surroundings, manifest};
 use crate::agent::release::Release;
 use crate::tuf::repository::{Adding, NewTarget};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates add --path updates --target ./orbit --name orbit --platform linux --version 1.50.0 -t 1.50,1,stable
+  fleetpack updates add --path updates --manifest release.toml";
+
 /// What follows `add`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     groups: Groups,

@@ -8,8 +8,13 @@ use super::{CliError, Place, Printer, Surroundings, tokens};
 use crate::tuf::repository::Validities;
 use crate::tuf::time::Validity;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates consistent-snapshot on --path updates";
+
 /// What follows `consistent-snapshot`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// There is no way back: names that were promised to keep their content must keep it
     #[arg(value_enum, value_name = "on")]

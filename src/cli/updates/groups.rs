@@ -74,7 +74,8 @@ impl Group {
             // As fleetctl takes them: `-t 1.50,1,stable` are three.
             Word::Tag(tags) => {
                 let tags = tags.split(',').map(str::trim);
-                self.tags.extend(tags.filter(|t| !t.is_empty()).map(str::to_owned));
+                self.tags
+                    .extend(tags.filter(|t| !t.is_empty()).map(str::to_owned));
                 return Ok(());
             }
             Word::Name(value) => ("--name", &mut self.name, value),

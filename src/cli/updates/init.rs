@@ -4,8 +4,14 @@ use super::expires::Expires;
 use super::{CliError, Passphrases, Place, Printer, Surroundings, outcome};
 use crate::tuf::repository::{self, Rotated, Signing};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates init --path updates
+  fleetpack updates init --path updates --key root=pkcs11:token=fleet;object=root";
+
 /// What follows `init`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     pub(super) place: Place,

@@ -37,7 +37,12 @@ enum Command {
     Threshold(Threshold),
 }
 
+const LIST: &str = "\
+Examples:
+  fleetpack updates keys list --path updates";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = LIST)]
 struct List {
     #[command(flatten)]
     place: Place,
@@ -61,7 +66,13 @@ struct Change {
     expires: Expires,
 }
 
+const ADD: &str = "\
+Examples:
+  fleetpack updates keys add timestamp --new 1 --path updates
+  fleetpack updates keys add root colleague.pem --path updates";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = ADD)]
 struct Add {
     /// Role: root, targets, snapshot or timestamp
     #[arg(value_name = "ROLE")]
@@ -83,7 +94,12 @@ struct Add {
     change: Change,
 }
 
+const REVOKE: &str = "\
+Examples:
+  fleetpack updates keys revoke targets $KEY_ID --path updates";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = REVOKE)]
 struct Revoke {
     /// Role: root, targets, snapshot or timestamp
     #[arg(value_name = "ROLE")]
@@ -97,7 +113,12 @@ struct Revoke {
     change: Change,
 }
 
+const THRESHOLD: &str = "\
+Examples:
+  fleetpack updates keys threshold root 2 --path updates";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = THRESHOLD)]
 struct Threshold {
     /// Role: root, targets, snapshot or timestamp
     #[arg(value_name = "ROLE")]
@@ -111,7 +132,12 @@ struct Threshold {
     change: Change,
 }
 
+const PASSPHRASE: &str = "\
+Examples:
+  fleetpack updates keys passphrase targets --path updates";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = PASSPHRASE)]
 struct Passphrase {
     /// Role: root, targets, snapshot or timestamp
     #[arg(value_name = "ROLE")]

@@ -14,8 +14,14 @@ use crate::tuf::client::{Client, Options};
 use crate::tuf::metadata::TargetFile;
 use crate::tuf::repository::{Adding, Mirrored, NewTarget, Repository};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates mirror --path updates --channel stable
+  fleetpack updates mirror --path updates --channel stable,edge --component orbit,osqueryd --platform linux";
+
 /// What follows `mirror`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Address of the repository to take targets from
     #[arg(

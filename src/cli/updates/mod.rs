@@ -8,6 +8,7 @@ mod change;
 mod consistent;
 mod expires;
 mod groups;
+mod headings;
 mod init;
 mod keys;
 mod look;
@@ -40,8 +41,18 @@ use super::{CliError, Printer, Surroundings};
 use crate::tuf::repository::{self, Layout, Opened, Repository};
 use passphrases::{NewPassphrases, Passphrases};
 
+const GROUPS: &str = "\
+By purpose:
+  programs    init, add, mirror, promote, remove, prune
+  upkeep      timestamp, status, verify, consistent-snapshot
+  delivery    roots, publish, pull, serve
+  keys        keys, rotate
+  signatures of others
+              pending, payload, sign, attach";
+
 /// What follows `updates`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = GROUPS, mut_subcommands = headings::set)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -54,6 +65,8 @@ enum Command {
     /// Add programs and publish them
     #[command(disable_version_flag = true)]
     Add(add::Args),
+    /// Publish targets of another repository under your own keys
+    Mirror(mirror::Args),
     /// Sign a new timestamp: due at least every 14 days
     Timestamp(timestamp::Args),
     /// Publish targets of one channel in another
@@ -62,16 +75,14 @@ enum Command {
     Remove(remove::Args),
     /// Delete files that no metadata name any more
     Prune(prune::Args),
-    /// Publish targets of another repository under your own keys
-    Mirror(mirror::Args),
     /// Give metadata and targets names that never change their content
     ConsistentSnapshot(consistent::Args),
     /// Print what is there and how long it is valid
     Status(status::Args),
     /// Do what an agent would: refresh, download and hash
     Verify(verify::Args),
-    /// Replace keys
-    Rotate(rotate::Args),
+    /// Print the root metadata, for `--update-roots`
+    Roots(roots::Args),
     /// Publish to object storage or a folder, so that no agent is misled on the way
     Publish(publish::Args),
     /// Take over what another host published
@@ -80,6 +91,8 @@ enum Command {
     Serve(serve::Args),
     /// List and change the keys of each role
     Keys(keys::Args),
+    /// Replace keys
+    Rotate(rotate::Args),
     /// Show or give up the edit that waits for signatures
     Pending(pending::Args),
     /// Write what waits for a signature into a file, to carry to the machine with the key
@@ -88,8 +101,6 @@ enum Command {
     Sign(payload::SignArgs),
     /// Take the signatures back from such a file, and publish when they suffice
     Attach(payload::AttachArgs),
-    /// Print the root metadata, for `--update-roots`
-    Roots(roots::Args),
 }
 
 impl Args {

@@ -16,8 +16,13 @@ use crate::tuf::repository::{
 };
 use crate::tuf::time::Validity;
 
+const PAYLOAD: &str = "\
+Examples:
+  fleetpack updates payload root --path updates --out root.payload.json";
+
 /// What follows `payload`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = PAYLOAD)]
 pub struct PayloadArgs {
     /// Role whose document waits for signatures: root, targets, snapshot or timestamp
     #[arg(value_name = "ROLE")]
@@ -85,8 +90,14 @@ pub fn payload(args: PayloadArgs, printer: &Printer) -> Result<(), CliError> {
     }
 }
 
+const SIGN: &str = "\
+Examples:
+  fleetpack updates sign root.payload.json --show
+  fleetpack updates sign root.payload.json --keys keys";
+
 /// What follows `sign`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = SIGN)]
 pub struct SignArgs {
     /// The file that `updates payload` wrote; the signature is added to it
     #[arg(value_name = "FILE")]
@@ -245,8 +256,13 @@ fn keys(
     Ok(keys)
 }
 
+const ATTACH: &str = "\
+Examples:
+  fleetpack updates attach root.payload.json --path updates";
+
 /// What follows `attach`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = ATTACH)]
 pub struct AttachArgs {
     /// The file with the signatures
     #[arg(value_name = "FILE")]

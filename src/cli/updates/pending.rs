@@ -5,6 +5,14 @@ use serde::Serialize;
 use super::{At, CliError, Place, Printer, outcome};
 use crate::tuf::repository::Missing;
 
+const SHOW: &str = "\
+Examples:
+  fleetpack updates pending show --path updates";
+
+const DROP: &str = "\
+Examples:
+  fleetpack updates pending drop --path updates";
+
 /// What follows `pending`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -19,8 +27,10 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Print the edit that waits and the signatures that it lacks
+    #[command(after_help = SHOW)]
     Show(Show),
     /// Give the edit up, with the new keys that it made
+    #[command(after_help = DROP)]
     Drop(Show),
 }
 

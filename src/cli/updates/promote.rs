@@ -8,8 +8,14 @@ use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::{Parts, version_channels, version_of};
 use crate::tuf::metadata::Targets;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates promote --path updates --component orbit,desktop --from edge --to stable
+  fleetpack updates promote --path updates --component osqueryd --platform linux --from edge --to stable --and-version-channels";
+
 /// What follows `promote`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Components, such as orbit,desktop
     #[arg(long, value_name = "NAME", value_delimiter = ',', required = true)]

@@ -12,8 +12,14 @@ use crate::publish;
 use crate::tuf::repository::{Leftover, Pruned};
 use crate::tuf::time::{Validity, ValidityError};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates prune --path updates --dry-run
+  fleetpack updates prune --path updates --grace 30d";
+
 /// What follows `prune`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     pub(super) place: Place,

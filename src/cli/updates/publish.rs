@@ -11,8 +11,15 @@ use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Repository, Signing, Validities};
 use crate::tuf::time::Validity;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates publish --path updates s3://bucket/updates
+  fleetpack updates publish --path updates s3://bucket/updates --public-url https://updates.example.com --delete
+  fleetpack updates publish --path updates --dry-run /srv/updates";
+
 /// What follows `publish`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Where to: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, or a folder
     #[arg(value_name = "DEST")]

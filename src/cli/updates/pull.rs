@@ -8,8 +8,14 @@ use crate::publish::{self, Known};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Signing, Validities};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates pull s3://bucket/updates --path updates
+  fleetpack updates pull /srv/updates --path updates --metadata-only";
+
 /// What follows `pull`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Where from: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, or a folder
     #[arg(value_name = "SOURCE")]

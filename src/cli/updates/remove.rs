@@ -6,8 +6,13 @@ use super::change::{self, Change};
 use super::report::{self, Documents};
 use super::{CliError, Printer, Surroundings};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates remove --path updates orbit/linux/edge/orbit";
+
 /// What follows `remove`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Targets, such as orbit/linux/edge/orbit
     #[arg(value_name = "TARGET", required = true)]

@@ -5,8 +5,13 @@ use serde::Serialize;
 use super::{CliError, Place, Printer};
 use crate::tuf::repository;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates roots --path updates > root.json";
+
 /// What follows `roots`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     pub(super) place: Place,

@@ -9,8 +9,14 @@ use super::{At, CliError, Passphrases, Printer, Surroundings, outcome};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Rotation, Signing};
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates rotate timestamp --path updates
+  fleetpack updates rotate --compromised targets --path updates";
+
 /// What follows `rotate`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Role whose keys are replaced: root, targets, snapshot or timestamp
     #[arg(

@@ -12,8 +12,14 @@ use super::{CliError, Place, Printer};
 use crate::publish::serve::{Catalogue, Server};
 use crate::store::tls;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates serve --path updates
+  fleetpack updates serve --path updates --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem";
+
 /// What follows `serve`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     pub(super) place: Place,

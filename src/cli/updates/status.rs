@@ -21,8 +21,15 @@ enum Format {
     Prometheus,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates status --path updates
+  fleetpack updates status https://updates.example.com --update-roots @root.json --format prometheus
+  fleetpack updates status --path updates --warn 5d --html status.html";
+
 /// What follows `status`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     pub(super) look: Look,

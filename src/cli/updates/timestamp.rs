@@ -8,8 +8,14 @@ use crate::tuf::metadata::Role;
 use crate::tuf::repository::Validities;
 use crate::tuf::time::Validity;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates timestamp --path updates
+  fleetpack updates timestamp --path s3://bucket/updates --keys keys --timestamp-expires 7d";
+
 /// What follows `timestamp`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     pub(super) place: Place,

@@ -14,8 +14,14 @@ use crate::tuf::trusted::Expiry;
 /// Several at once, for a server far away keeps one waiting; each takes a buffer and no more.
 const THREADS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates verify --path updates
+  fleetpack updates verify https://updates.example.com --update-roots @root.json --component orbit --channel stable";
+
 /// What follows `verify`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     pub(super) look: Look,
