@@ -212,9 +212,9 @@ fn is_variable(word: &str) -> bool {
     ];
     let spelt = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     word.chars().all(spelt)
-        && !word.starts_with('_')
         && !word.ends_with('_')
-        && (fronts.iter().any(|front| word.starts_with(front)) || word.ends_with("_PASSPHRASE"))
+        && (fronts.iter().any(|front| word.starts_with(front))
+            || word.starts_with("FLEET_") && word.ends_with("_PASSPHRASE"))
 }
 
 /// Variables that are no flag's, and what they say.
