@@ -22,6 +22,8 @@ use tempfile::NamedTempFile;
 /// What is about to be done to the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// See whether a file is there.
+    Look,
     /// Create a temporary file or a directory.
     Create,
     /// Write into a temporary file.
@@ -413,9 +415,10 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// Deletes a folder with all that is in it; one that is not there is no error.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     // Without anything to delete there is no step.
-    if path.symlink_metadata().is_err() {
-        return Ok(());
-    }
+    match path.symlink_metadata() {
+        Err(e) if is_absence(&e) => return Ok(()),
+        found => found.map_err(|e| naming(e, "delete", path))?,
+    };
     step(Step::Remove, "delete", path, || {
         unless_gone(std::fs::remove_dir_all(path))
     })
@@ -431,6 +434,21 @@ fn unless_gone(done: io::Result<()>) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
+}
+
+/// Whether there is something under this name. Where the system does not say, that is an error
+/// and no "no": what is only out of reach must not be taken for gone.
+pub fn exists(path: &Path) -> io::Result<bool> {
+    step(Step::Look, "look for", path, || match path.metadata() {
+        Err(e) if is_absence(&e) => Ok(false),
+        found => found.map(|_| true),
+    })
+}
+
+/// Whether this error says that there is no such file, which it also says of one below a file.
+pub fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Reads a whole file of at most `limit` bytes; `None` when there is none. A larger one is
@@ -557,5 +575,29 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn out_of_reach_is_not_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", at("dangling")).unwrap();
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        for (name, there) in [
+            ("file", Some(true)),
+            ("none", Some(false)),
+            ("file/below", Some(false)),
+            ("dangling", Some(false)),
+            ("loop", None),
+            ("loop/below", None),
+        ] {
+            let found = exists(&at(name));
+            let named = |e: &io::Error| e.to_string().contains(name);
+            assert!(found.as_ref().map_or_else(named, |_| true), "{name}");
+            assert_eq!(found.ok(), there, "{name}");
+        }
+        assert!(remove_tree(&at("loop/below")).is_err());
+        remove_tree(&at("file/below")).unwrap();
     }
 }

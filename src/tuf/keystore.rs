@@ -320,8 +320,9 @@ impl Keystore {
     }
 
     /// Whether a role's key file is there.
-    pub fn has(&self, role: Role) -> bool {
-        self.path(role).exists()
+    pub fn has(&self, role: Role) -> Result<bool, KeystoreError> {
+        let path = self.path(role);
+        crate::fs::exists(&path).map_err(|source| KeystoreError::Io { role, path, source })
     }
 
     /// Whether a role's key file is sealed by a passphrase.

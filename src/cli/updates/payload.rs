@@ -210,7 +210,7 @@ fn pinned(
     layout: &repository::Layout,
     trust: Option<&Path>,
 ) -> Result<Vec<u8>, CliError> {
-    match (trust, machine.has_pin()) {
+    match (trust, machine.has_pin()?) {
         (Some(file), false) => {
             let bytes = tls::read(file, ROOT_LIMIT)?;
             Machine::check_root(&bytes)?;
@@ -237,15 +237,15 @@ fn keys(
         keys.push(Box::new(key));
     }
     // New keys of an edit that waits lie beside it.
-    let store = [layout.pending().join("keys"), layout.keys()]
-        .map(|folder| Keystore::new(&folder))
-        .into_iter()
-        .find(|store| store.has(role));
-    match (store, keys.is_empty()) {
+    let waiting = Keystore::new(&layout.pending().join("keys"));
+    match keys.is_empty() {
         // Only the token was asked for.
-        (_, false) => {}
-        (store, true) => {
-            let store = store.unwrap_or_else(|| Keystore::new(&layout.keys()));
+        false => {}
+        true => {
+            let store = match waiting.has(role).map_err(RepositoryError::from)? {
+                true => waiting,
+                false => Keystore::new(&layout.keys()),
+            };
             let mut ask = Passphrases::new(surroundings, printer);
             let (file, _) = store.open(role, &mut ask).map_err(RepositoryError::from)?;
             for key in file {

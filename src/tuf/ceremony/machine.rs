@@ -36,8 +36,9 @@ impl<'a> Machine<'a> {
     }
 
     /// Whether a root is trusted here already.
-    pub fn has_pin(&self) -> bool {
-        self.layout.pinned().exists()
+    pub fn has_pin(&self) -> Result<bool, CeremonyError> {
+        let path = self.layout.pinned();
+        crate::fs::exists(&path).map_err(|source| CeremonyError::Io { path, source })
     }
 
     /// Checks a root that a person says to be the right one: it must be signed by itself.

@@ -63,7 +63,7 @@ fn written_and_read_back() {
             .save(Role::Root, &keys, &Passphrase::new(String::new()))
             .is_err()
     );
-    assert!(!store.has(Role::Root));
+    assert!(!store.has(Role::Root).unwrap());
     store
         .save(Role::Root, &keys, &Passphrase::new("made up".into()))
         .unwrap();

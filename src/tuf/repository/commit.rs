@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layout, RepositoryError, create, io_error};
+use super::{Layout, RepositoryError, create, exists, io_error};
 
 /// Largest list of renames that is read.
 const LIMIT: u64 = 64 << 20;
@@ -133,8 +133,8 @@ impl<'a> Folders<'a> {
 }
 
 /// Whether a change was decided on and is not done yet.
-pub(super) fn interrupted(layout: &Layout) -> bool {
-    layout.work().join("commit.json").exists() || create::interrupted(layout)
+pub(super) fn interrupted(layout: &Layout) -> Result<bool, RepositoryError> {
+    Ok(layout.interrupted()?.is_some() || create::interrupted(layout)?)
 }
 
 /// Finishes what was interrupted; says whether there was anything.
@@ -162,7 +162,7 @@ pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryE
     for Rename { from, to } in &commit.renames {
         let (from, to) = (stage.join(from), layout.published(to));
         // Gone: an earlier try did this one. It may not have come to syncing.
-        let done = !from.exists();
+        let done = !exists(&from)?;
         if !done && leads_to_others(&to) {
             folders.sync()?;
         }

@@ -13,7 +13,7 @@ use super::keyring::Keyring;
 use super::pending::{Edit, Outcome};
 use super::stage::{self, Copies};
 use super::targets::places;
-use super::{Repository, RepositoryError, commit, io_error};
+use super::{Repository, RepositoryError, commit, exists, io_error};
 use crate::tuf::metadata::{Metadata, Role, Signed, TargetFile, Targets};
 use crate::tuf::state::quoted;
 
@@ -87,7 +87,7 @@ impl Repository {
         for (((name, target), path), digests) in targets.iter().zip(&paths).zip(&digests) {
             super::targets::check_content(name, target, digests)?;
             for place in places(name, target, true) {
-                if !self.layout.published(&place).exists() && !files.contains(&place) {
+                if !files.contains(&place) && !exists(&self.layout.published(&place))? {
                     let to = stage.join(&place);
                     stage::make_parents(&to)?;
                     copies.copy(path, &to)?;
@@ -114,7 +114,7 @@ impl Repository {
             let plain = self.layout.published(&format!("{}.json", quoted(role)));
             let numbered = format!("{}.{}.json", meta.version, quoted(role));
             let numbered = self.layout.published(&numbered);
-            let path = match self.consistent() && numbered.exists() {
+            let path = match self.consistent() && exists(&numbered)? {
                 true => numbered,
                 false => plain,
             };

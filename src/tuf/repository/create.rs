@@ -4,6 +4,7 @@
 //! belong elsewhere by copying; a kill between them is finished by the next command.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use serde_json::Map;
@@ -11,7 +12,7 @@ use serde_json::Map;
 use super::edit::{Signing, expires, meta_of};
 use super::keyring::{Keys, Tokens};
 use super::memory::{self, Memory};
-use super::{Layout, RepositoryError, commit, io_error};
+use super::{Layout, RepositoryError, commit, exists, io_error};
 use crate::fs::Lock;
 use crate::tuf::key::Key;
 use crate::tuf::keystore::{FileKey, Keystore, Passphrase};
@@ -81,11 +82,11 @@ pub fn create(
 fn check_empty(layout: &Layout) -> Result<(), RepositoryError> {
     if let Some(keys) = layout.separate_keys() {
         let store = Keystore::new(&keys);
-        let taken = Role::ALL.into_iter().find(|role| store.has(*role));
-        let taken = taken.map(|role| store.path(role));
-        let taken = taken.or(Some(layout.state()).filter(|state| state.exists()));
-        if let Some(file) = taken {
-            return Err(RepositoryError::Exists(file));
+        let files = Role::ALL.map(|role| store.path(role));
+        for file in files.into_iter().chain([layout.state()]) {
+            if exists(&file)? {
+                return Err(RepositoryError::Exists(file));
+            }
         }
     }
     for folder in FOLDERS {
@@ -93,7 +94,10 @@ fn check_empty(layout: &Layout) -> Result<(), RepositoryError> {
         // An empty folder is in nobody's way.
         let taken = match std::fs::read_dir(&folder) {
             Ok(mut entries) => entries.next().is_some(),
-            Err(_) => folder.symlink_metadata().is_ok(),
+            // A link that leads nowhere is in the way as well.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => folder.is_symlink(),
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => true,
+            Err(e) => return Err(io_error(format!("read {}", folder.display()))(e)),
         };
         if taken {
             return Err(RepositoryError::Exists(folder));
@@ -103,14 +107,14 @@ fn check_empty(layout: &Layout) -> Result<(), RepositoryError> {
 }
 
 /// Whether a new repository waits to be moved into place.
-pub(super) fn interrupted(layout: &Layout) -> bool {
-    layout.work().join("new").join("complete").exists()
+pub(super) fn interrupted(layout: &Layout) -> Result<bool, RepositoryError> {
+    exists(&layout.work().join("new").join("complete"))
 }
 
 /// Moves a complete new repository into place; says whether there was one.
 pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     let new = layout.work().join("new");
-    if !interrupted(layout) {
+    if !interrupted(layout)? {
         commit::remove_tree(&new)?;
         return Ok(false);
     }
@@ -119,7 +123,7 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     }
     for folder in FOLDERS {
         let (from, to) = (new.join(folder), layout.path().join(folder));
-        if from.exists() {
+        if exists(&from)? {
             crate::fs::rename(&from, &to).map_err(io_error(format!("make {}", to.display())))?;
         }
     }

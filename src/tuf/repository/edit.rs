@@ -205,7 +205,8 @@ impl Repository {
             }
         };
         let decided = commit::decide(&self.layout, &commit);
-        self.decided = decided.is_ok() || self.layout.interrupted().is_some();
+        // Where nobody can say, new keys stay: a root that names them may be seen.
+        self.decided = decided.is_ok() || !matches!(self.layout.interrupted(), Ok(None));
         decided?;
         commit::finish(&self.layout, &commit)?;
         self.base = new;

@@ -37,7 +37,7 @@ impl Keys {
         tokens: &Tokens,
         ask: &mut dyn Passphrases,
     ) -> Result<Self, RepositoryError> {
-        let has_file = store.has(role);
+        let has_file = store.has(role)?;
         let (file, passphrase) = match has_file {
             true => store.open(role, ask)?,
             false => (Vec::new(), None),
@@ -60,8 +60,12 @@ impl Keys {
         ask: &mut dyn Passphrases,
     ) -> Result<Vec<Self>, RepositoryError> {
         // A role whose keys are on tokens needs no file.
-        let in_file = |role: &&Role| store.has(**role) || !tokens.contains_key(*role);
-        let with_file: Vec<Role> = roles.iter().filter(in_file).copied().collect();
+        let mut with_file = Vec::new();
+        for role in roles {
+            if !tokens.contains_key(role) || store.has(*role)? {
+                with_file.push(*role);
+            }
+        }
         let loaded = store.load_all(&with_file, ask)?;
         let mut files: BTreeMap<Role, Vec<FileKey>> = with_file.into_iter().zip(loaded).collect();
         let keys = roles.iter().map(|role| {
@@ -235,7 +239,7 @@ impl Keyring {
         match self.opened.entry(role) {
             Entry::Occupied(keys) => Ok(keys.into_mut()),
             Entry::Vacant(slot) => {
-                let store = layout.keystore_of(role);
+                let store = layout.keystore_of(role)?;
                 Ok(slot.insert(Keys::open(&store, role, &self.tokens, ask)?))
             }
         }
@@ -249,11 +253,11 @@ impl Keyring {
 
 impl Layout {
     /// Where a role's private keys lie now.
-    pub(super) fn keystore_of(&self, role: Role) -> Keystore {
+    pub(super) fn keystore_of(&self, role: Role) -> Result<Keystore, RepositoryError> {
         let waiting = Keystore::new(&self.pending().join("keys"));
-        match waiting.has(role) {
+        Ok(match waiting.has(role)? {
             true => waiting,
             false => Keystore::new(&self.keys()),
-        }
+        })
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::edit::Signing;
 use super::pending::lacking;
 use super::rotate::{RootEdit, Rotated, drop_unused, put, take};
-use super::{Layout, Repository, RepositoryError, io_error, read_root};
+use super::{Layout, Repository, RepositoryError, exists, io_error, read_root};
 use crate::fs::Lock;
 use crate::tuf::key::Key;
 use crate::tuf::keystore::Keystore;
@@ -80,14 +80,14 @@ impl Layout {
     pub fn lock_keys(&self, role: Role) -> Result<Option<Lock>, RepositoryError> {
         let work = self.work();
         // Keys may lie where no repository does.
-        let lock = match work.is_dir() {
+        let lock = match exists(&work)? {
             true => Some(
                 Lock::acquire(&work.join("lock"), || ())
                     .map_err(io_error("lock the repository"))?,
             ),
             false => None,
         };
-        match Keystore::new(&self.pending().join("keys")).has(role) {
+        match Keystore::new(&self.pending().join("keys")).has(role)? {
             true => Err(RepositoryError::Pending {
                 what: format!("it made new {role} keys"),
             }),
@@ -99,21 +99,24 @@ impl Layout {
     pub fn list_keys(&self) -> Result<Vec<ListedRole>, RepositoryError> {
         let root = read_root(self)?.signed;
         let store = Keystore::new(&self.keys());
-        let roles = Role::ALL.into_iter().filter_map(|role| {
-            let listed = root.role(role)?;
+        let mut roles = Vec::new();
+        for role in Role::ALL {
+            let Some(listed) = root.role(role) else {
+                continue;
+            };
             let keys = listed.keyids.iter().map(|id| Listed {
                 id: id.clone(),
                 keytype: root.keys.get(id).map_or("", Key::keytype).to_owned(),
             });
-            let file = store.has(role).then(|| store.is_sealed(role)).transpose();
-            Some(file.map(|file| ListedRole {
+            let there = store.has(role)?;
+            roles.push(ListedRole {
                 role,
                 threshold: listed.threshold,
                 keys: keys.collect(),
-                file,
-            }))
-        });
-        Ok(roles.collect::<Result<_, _>>()?)
+                file: there.then(|| store.is_sealed(role)).transpose()?,
+            });
+        }
+        Ok(roles)
     }
 }
 

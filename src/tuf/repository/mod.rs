@@ -186,6 +186,16 @@ pub(crate) fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> Rep
     |source| RepositoryError::Io { what, source }
 }
 
+fn reading(path: &Path) -> impl FnOnce(io::Error) -> RepositoryError {
+    io_error(format!("read {}", path.display()))
+}
+
+// What cannot be looked for is not taken for gone: what is gone is cleared away, made anew, or
+// left out of what is signed.
+fn exists(path: &Path) -> Result<bool, RepositoryError> {
+    crate::fs::exists(path).map_err(reading(path))
+}
+
 /// What opening found out.
 #[derive(Clone, Debug, Default)]
 pub struct Opened {
@@ -208,7 +218,7 @@ pub struct Repository {
 
 /// Finishes a change that was interrupted after it was decided on; whether there was one.
 pub fn finish_interrupted(layout: &Layout) -> Result<bool, RepositoryError> {
-    if !commit::interrupted(layout) {
+    if !commit::interrupted(layout)? {
         return Ok(false);
     }
     let path = layout.work().join("lock");
@@ -232,7 +242,7 @@ impl Repository {
         let mut memory = Memory::read(&layout.state())?;
         let base = verify(&layout, &memory)?;
         let first_seen = memory.is_empty().then(|| Seen::of(base.root()));
-        if memory.saw(&base)? || !layout.pinned().exists() {
+        if memory.saw(&base)? || !exists(&layout.pinned())? {
             memory::remember(&layout, &memory, &base)?;
         }
         memory::check_writable(&layout.state())?;
@@ -291,17 +301,19 @@ pub fn known_root(layout: &Layout) -> Result<Vec<u8>, RepositoryError> {
 
 impl Layout {
     /// The list of a commit that was interrupted, where there is one.
-    pub fn interrupted(&self) -> Option<PathBuf> {
-        Some(self.work().join("commit.json")).filter(|path| path.exists())
+    pub fn interrupted(&self) -> Result<Option<PathBuf>, RepositoryError> {
+        let path = self.work().join("commit.json");
+        Ok(exists(&path)?.then_some(path))
     }
 
     fn check_is_one(&self) -> Result<(), RepositoryError> {
         let root = self.published("root.json");
-        let numbered = !numbered_roots(&self.repository())
-            .unwrap_or_default()
-            .is_empty();
-        let interrupted = self.work().join("commit.json").exists() || create::interrupted(self);
-        match root.exists() || numbered || interrupted {
+        let numbered = match numbered_roots(&self.repository()) {
+            Err(e) if crate::fs::is_absence(&e) => false,
+            Err(e) => return Err(reading(&self.repository())(e)),
+            Ok(versions) => !versions.is_empty(),
+        };
+        match numbered || exists(&root)? || commit::interrupted(self)? {
             true => Ok(()),
             false => Err(RepositoryError::NotARepository {
                 path: self.path.clone(),
@@ -400,7 +412,7 @@ fn verify_roots(layout: &Layout, memory: &Memory) -> Result<Roots, RepositoryErr
     let numbered = |version| layout.published(&Role::Root.versioned_file(version));
     let link = |version| {
         let path = numbered(version);
-        match path.exists() {
+        match exists(&path)? {
             true => read(&path, ROOT_LIMIT),
             false => Err(RepositoryError::NoNumberedRoot(path)),
         }

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::edit::{Change, Signing};
 use super::keyring::Keyring;
 use super::memory::{self, Seen};
-use super::{Layout, Repository, RepositoryError, commit, io_error};
+use super::{Layout, Repository, RepositoryError, commit, exists, io_error};
 use crate::tuf::ceremony::Payload;
 use crate::tuf::key::Key;
 use crate::tuf::keystore::Keystore;
@@ -125,7 +125,7 @@ impl Layout {
 
 /// Clears what a broken-off edit left.
 pub(super) fn tidy(layout: &Layout) -> Result<(), RepositoryError> {
-    match layout.pending_edit().exists() {
+    match exists(&layout.pending_edit())? {
         true => Ok(()),
         false => commit::remove_tree(&layout.pending()),
     }
@@ -186,7 +186,7 @@ impl Repository {
         });
         if settled.is_err() && !held {
             // What was staged for it goes with it, unless the commit was decided on.
-            if self.layout.interrupted().is_none() {
+            if self.layout.interrupted()?.is_none() {
                 commit::remove_tree(&self.layout.work().join("stage"))?;
             }
             tidy(&self.layout)?;
@@ -207,7 +207,7 @@ impl Repository {
         let store = Keystore::new(&self.layout.keys());
         let forgets = change.root.is_some() && change.targets.is_some() && !change.root_first;
         // Where the timestamp key is not at hand, whoever signs the time cures it.
-        if !forgets || !store.has(Role::Timestamp) {
+        if !forgets || !store.has(Role::Timestamp)? {
             return Ok(());
         }
         let keys = ring.role(&self.layout, Role::Timestamp, signing.ask)?;
@@ -526,7 +526,7 @@ impl Repository {
         let waiting = Keystore::new(&self.layout.pending().join("keys"));
         for role in Role::ALL {
             let new = ring.to_save().find(|keys| keys.role == role);
-            let moved = edit.change.held && waiting.has(role);
+            let moved = edit.change.held && waiting.has(role)?;
             if new.is_none() && !moved {
                 continue;
             }

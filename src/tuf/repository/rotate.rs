@@ -155,7 +155,7 @@ impl Repository {
     ) -> Result<(), RepositoryError> {
         let store = Keystore::new(&self.layout.keys());
         let keys = ring.role(&self.layout, role, signing.ask)?;
-        match store.has(role) {
+        match store.has(role)? {
             true => keys
                 .check_any(&self.base.root().signed, &store)
                 .or_else(|_| keys.check_any(new, &store)),
@@ -201,7 +201,7 @@ impl Repository {
         let keys = ring.role(&self.layout, role, signing.ask)?;
         // An old key must be here, or lie nowhere here: not another repository's in its place.
         let store = Keystore::new(&self.layout.keys());
-        if store.has(role) && !rotation.compromised() {
+        if store.has(role)? && !rotation.compromised() {
             keys.check_any(base, &store)?;
         }
         let tokens = keys.fresh(Some(base)).count() as u64;

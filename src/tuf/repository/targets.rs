@@ -18,7 +18,7 @@ use super::keyring::{Keyring, Keys};
 use super::pending::{Edit, Outcome};
 use super::stage::{self, Copies, Job, Stage, Staged};
 use super::unnamed::Unnamed;
-use super::{Repository, RepositoryError, commit, io_error};
+use super::{Repository, RepositoryError, commit, exists, io_error};
 use crate::fs::{following, joined};
 use crate::tuf::client::target_paths;
 use crate::tuf::hashes::{Digests, Hashes};
@@ -182,7 +182,7 @@ impl Repository {
             check_content(name, target, &digests)?;
             target.hashes.complete(&digests);
             for place in places(name, target, self.consistent()) {
-                if !self.layout.published(&place).exists() {
+                if !exists(&self.layout.published(&place))? {
                     let to = stage.join(&place);
                     stage::make_parents(&to)?;
                     Copies::Separate.copy(path, &to)?;
@@ -278,11 +278,13 @@ impl Repository {
         name: &str,
         target: &TargetFile,
     ) -> Result<PathBuf, RepositoryError> {
-        let found = places(name, target, self.consistent())
-            .into_iter()
-            .map(|place| self.layout.published(&place))
-            .find(|path| path.is_file());
-        found.ok_or_else(|| RepositoryError::NoTargetFile(name.to_owned()))
+        for place in places(name, target, self.consistent()) {
+            let path = self.layout.published(&place);
+            if exists(&path)? && path.is_file() {
+                return Ok(path);
+            }
+        }
+        Err(RepositoryError::NoTargetFile(name.to_owned()))
     }
 
     pub(super) fn targets_keys(

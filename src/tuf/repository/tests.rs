@@ -184,7 +184,8 @@ fn broken(at: usize, fault: Fault, work: impl FnOnce() -> Result<(), RepositoryE
 fn keys_are_there(scene: &Scene, repository: &Repository) {
     let root = &repository.trusted().root().signed;
     let store = Keystore::new(&scene.layout().keys());
-    for role in Role::ALL.into_iter().filter(|role| store.has(*role)) {
+    let there = |role: &Role| store.has(*role).unwrap();
+    for role in Role::ALL.into_iter().filter(there) {
         let keys = keyring::Keys::open(&store, role, &Tokens::new(), &mut Tester).unwrap();
         keys.check_any(root, &store).unwrap();
     }
@@ -561,4 +562,71 @@ fn another_document_under_a_seen_version() {
         ),
         "{error:?}"
     );
+}
+
+/// Something that can be neither read nor looked at, by root either.
+fn out_of_reach(path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(path.file_name().unwrap(), path).unwrap();
+}
+
+#[test]
+fn what_cannot_be_looked_for_is_not_gone() {
+    type Work = fn(&Layout) -> Result<(), RepositoryError>;
+    // What is out of reach, the only copy of something, and who must leave it.
+    let cases: [(&str, &str, Work); 4] = [
+        (
+            ".fleetpack/new/complete",
+            ".fleetpack/new/keys/root.json",
+            |layout| create::recover(layout).map(drop),
+        ),
+        (
+            ".fleetpack/new/keys",
+            ".fleetpack/new/repository/root.json",
+            |layout| {
+                std::fs::write(layout.work().join("new/complete"), "").unwrap();
+                create::recover(layout).map(drop)
+            },
+        ),
+        (
+            "pending/edit.json",
+            "pending/keys/targets.json",
+            pending::tidy,
+        ),
+        (
+            ".fleetpack/stage/targets.json",
+            ".fleetpack/commit.json",
+            |layout| {
+                let rename = commit::Rename {
+                    from: "targets.json".to_owned(),
+                    to: "targets.json".to_owned(),
+                };
+                let commit = commit::Commit {
+                    renames: vec![rename],
+                    removals: Vec::new(),
+                };
+                commit::finish(layout, &commit)
+            },
+        ),
+    ];
+    for (unreadable, kept, work) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let kept = folder.path().join(kept);
+        std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        std::fs::write(&kept, "the only copy").unwrap();
+        out_of_reach(&folder.path().join(unreadable));
+        let error = work(&layout).expect_err(unreadable);
+        let RepositoryError::Io { what, .. } = &error else {
+            panic!("{unreadable}: {error:?}");
+        };
+        assert!(what.ends_with(unreadable), "{what}");
+        assert!(kept.exists(), "{unreadable}");
+    }
+    // New keys would take the place of a file that holds the old ones.
+    let folder = tempfile::tempdir().unwrap();
+    let store = Keystore::new(folder.path());
+    out_of_reach(&store.path(Role::Targets));
+    let keys = keyring::Keys::open(&store, Role::Targets, &Tokens::new(), &mut Tester);
+    assert!(keys.is_err());
 }

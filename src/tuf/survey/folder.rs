@@ -22,7 +22,8 @@ pub fn folder(layout: &Layout, trusted: &Trusted) -> io::Result<Vec<Finding>> {
     found.extend(memory(layout, trusted));
     found.extend(private_keys(&layout.repository())?);
     found.extend(foreign_keys(layout, trusted)?);
-    found.extend(layout.interrupted().map(Finding::Interrupted));
+    let interrupted = layout.interrupted().map_err(io::Error::other)?;
+    found.extend(interrupted.map(Finding::Interrupted));
     Ok(found)
 }
 

@@ -27,7 +27,8 @@ fn held(result: Result<(), RepositoryError>) -> Result<(), RepositoryError> {
 
 fn key_files(scene: &Scene) -> BTreeMap<Role, Vec<u8>> {
     let store = Keystore::new(&scene.layout().keys());
-    let there = Role::ALL.into_iter().filter(|role| store.has(*role));
+    let there = Role::ALL.into_iter();
+    let there = there.filter(|role| store.has(*role).unwrap());
     there
         .map(|role| (role, std::fs::read(store.path(role)).unwrap()))
         .collect()
