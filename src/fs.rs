@@ -370,8 +370,20 @@ pub fn link(from: &Path, to: &Path) -> io::Result<()> {
     step(Step::Create, "link", to, || std::fs::hard_link(from, to))
 }
 
-/// Makes a directory and its missing parents, with permission bits `mode` for the new ones.
+/// Makes a directory and its missing parents, with permission bits `mode` for the new ones, and
+/// syncs the folders that they appear in.
 pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
+    let there = |folder: &Path| folder.as_os_str().is_empty() || folder.is_dir();
+    let missing = path.ancestors().take_while(|folder| !there(folder));
+    let missing: Vec<&Path> = missing.collect();
+    create_folders_unsynced(path, mode)?;
+    let mut outermost_first = missing.iter().rev();
+    outermost_first.try_for_each(|folder| sync_folder(folder_of(folder)))
+}
+
+/// As [`create_folders`], for folders that need not survive a power loss, or that the caller
+/// syncs.
+pub fn create_folders_unsynced(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     if path.is_dir() {
         return Ok(());
@@ -599,5 +611,29 @@ mod tests {
         }
         assert!(remove_tree(&at("loop/below")).is_err());
         remove_tree(&at("file/below")).unwrap();
+    }
+
+    #[test]
+    fn new_folders_are_synced_into_their_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().to_owned();
+        let seen: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
+        let shared = seen.clone();
+        set_hook(Some(Box::new(move |step, path| {
+            if step == Step::SyncFolder {
+                shared.lock().unwrap().push(path.to_owned());
+            }
+            Ok(())
+        })));
+        create_folders(&top.join("a/b/c"), 0o755).unwrap();
+        create_folders(&top.join("a/b/c"), 0o755).unwrap();
+        create_folders(&top.join("a/b/d"), 0o755).unwrap();
+        create_folders_unsynced(&top.join("scratch"), 0o755).unwrap();
+        set_hook(None);
+        let expected = ["", "a", "a/b", "a/b"].map(|name| match name {
+            "" => top.clone(),
+            name => top.join(name),
+        });
+        assert_eq!(*seen.lock().unwrap(), expected);
     }
 }

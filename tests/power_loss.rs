@@ -2,20 +2,22 @@
 //!
 //! strace takes down what the real command asks the system for. Of each rename the file, and
 //! all in a folder, must have been synced since it was last written to; before timestamp.json
-//! and roots appear, the folders must be synced in which targets and metadata appeared; and in
-//! the end none is left unsynced.
+//! and roots appear, the folders must be synced in which targets and metadata appeared; in the
+//! end none is left unsynced, new folders among them; and the list of a commit is gone for good
+//! before the next change begins.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use libtest_mimic::Trial;
 
-use crate::harness::{Scratch, trial_needing};
+use crate::harness::scratch::Run;
+use crate::harness::{Scratch, fixtures, trial_needing};
 use crate::updates::{PASSPHRASES, add, elf, init};
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
-    let commands: [(&str, &str); 8] = [
+    let commands: [(&str, &str); 14] = [
         ("init", "updates init --path fresh"),
         (
             "add",
@@ -28,7 +30,20 @@ pub fn trials() -> Vec<Trial> {
             "updates promote --path repo --component orbit --from edge --to stable",
         ),
         ("consistent", "updates consistent-snapshot on --path repo"),
+        (
+            "remove",
+            "updates remove orbit/linux/edge/orbit --path repo",
+        ),
+        ("prune", "updates prune --path repo --grace 0"),
         ("publish", "updates publish dest --path repo"),
+        ("pull", "updates pull dest --path second"),
+        (
+            "mirror",
+            "updates mirror --path repo --from upstream --update-roots @upstream/1.root.json --channel stable --component osqueryd --platform linux",
+        ),
+        // With new targets, and with new keys, for a root key that is elsewhere.
+        ("held", "updates consistent-snapshot on --path repo"),
+        ("attach", "updates attach stick --path repo"),
         (
             "package",
             "package --type deb --update-url qs/updates/repository --disable-updates --update-roots @qs/updates/repository/1.root.json",
@@ -36,20 +51,35 @@ pub fn trials() -> Vec<Trial> {
     ];
     let trials = commands.into_iter().map(|(name, words)| {
         trial_needing(&format!("power_loss/{name}"), &["strace"], move || {
-            ordered(words);
+            ordered(name, words);
         })
     });
     trials.collect()
 }
 
 const CALLS: &str = "trace=openat,creat,write,pwrite64,writev,ftruncate,copy_file_range,sendfile,\
-    fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,chdir";
+    fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,mkdir,mkdirat,unlink,unlinkat,chdir";
 
-fn ordered(words: &str) {
+fn ordered(name: &str, words: &str) {
     let scratch = Scratch::new();
-    match words.starts_with("package") {
-        true => drop(scratch.fleetpack(["quickstart", "--dir", "qs"]).ok()),
-        false => repository(&scratch),
+    match name {
+        "package" => drop(scratch.fleetpack(["quickstart", "--dir", "qs"]).ok()),
+        _ => repository(&scratch),
+    }
+    let mut code = 0;
+    match name {
+        "prune" => drop(scratch.write("repo/repository/targets/no/body", "nobody's")),
+        "pull" => published_by_another(&scratch),
+        "mirror" => {
+            let there = fixtures().join("go-tuf/fleetctl-style/repository");
+            scratch.copy(&there, "upstream");
+        }
+        "held" => {
+            root_key_away(&scratch);
+            code = 5;
+        }
+        "attach" => signed_elsewhere(&scratch),
+        _ => {}
     }
     let mut args = vec!["-f", "-qq", "-y", "-o", "calls", "-s", "0", "-e", CALLS];
     args.push(env!("CARGO_BIN_EXE_fleetpack"));
@@ -58,7 +88,7 @@ fn ordered(words: &str) {
         .tool("strace", args)
         .envs(PASSPHRASES)
         .env("SOURCE_DATE_EPOCH", "1700000000")
-        .ok();
+        .fails(code);
     let here = scratch.path().canonicalize().unwrap();
     let mut order = Order::new(here.display().to_string());
     for event in events(&scratch.text("calls")) {
@@ -78,6 +108,40 @@ fn repository(scratch: &Scratch) {
         "updates add --path repo --target new --name orbit --platform linux --version 3 -t edge";
     scratch.fleetpack(words.split(' ')).envs(PASSPHRASES).ok();
     std::fs::create_dir(scratch.join("dest")).unwrap();
+}
+
+fn run(scratch: &Scratch, words: &str) -> Run {
+    scratch.fleetpack(words.split(' ')).envs(PASSPHRASES)
+}
+
+/// `second` lags behind `dest`.
+fn published_by_another(scratch: &Scratch) {
+    run(scratch, "updates publish dest --path repo").ok();
+    scratch.copy(&scratch.join("repo"), "second");
+    let words =
+        "updates add --path repo --target new --name orbit --platform linux --version 4 -t stable";
+    run(scratch, words).ok();
+    run(scratch, "updates publish dest --path repo").ok();
+}
+
+/// It is in `vault`.
+fn root_key_away(scratch: &Scratch) {
+    for file in ["root.json", "pinned-root.json"] {
+        let bytes = scratch.read(&format!("repo/keys/{file}"));
+        scratch.write(&format!("vault/keys/{file}"), bytes);
+    }
+    std::fs::remove_file(scratch.join("repo/keys/root.json")).unwrap();
+}
+
+/// A rotation that waits, and its signature.
+fn signed_elsewhere(scratch: &Scratch) {
+    root_key_away(scratch);
+    run(scratch, "updates rotate timestamp --path repo").fails(5);
+    run(scratch, "updates payload root --path repo --out stick").ok();
+    let refused = run(scratch, "updates sign stick --path vault").run();
+    let id = refused.stderr.trim_end().rsplit(' ').next().unwrap();
+    let words = format!("updates sign stick --path vault --allow-key {id}");
+    run(scratch, &words).ok();
 }
 
 /// A call when it begins, or when it has ended.
@@ -134,6 +198,12 @@ struct Order {
     dirty: BTreeSet<String>,
     /// Folders in which a name appeared.
     folders: BTreeSet<String>,
+    /// Work folders in which the stage appeared.
+    staging: BTreeSet<String>,
+    /// Stages in which something lies.
+    staged: BTreeSet<String>,
+    /// A commit's list was deleted in this folder, which was not synced since.
+    undone: Option<String>,
     renames: usize,
 }
 
@@ -143,6 +213,9 @@ impl Order {
             here,
             dirty: BTreeSet::new(),
             folders: BTreeSet::new(),
+            staging: BTreeSet::new(),
+            staged: BTreeSet::new(),
+            undone: None,
             renames: 0,
         }
     }
@@ -150,7 +223,7 @@ impl Order {
     // What is kept for speed alone is not synced: entries are checked when they are read.
     fn counts(&self, path: &str) -> bool {
         path.starts_with(&self.here)
-            && !path.contains("/.home/cache/")
+            && !path.contains("/.home/cache")
             && !path.contains("(deleted)")
     }
 
@@ -191,11 +264,25 @@ impl Order {
                 if let Some(path) = descriptor(&event.rest) {
                     self.dirty.remove(&path);
                     self.folders.remove(&path);
+                    self.staging.remove(&path);
+                    self.undone.take_if(|folder| *folder == path);
+                }
+            }
+            "mkdir" | "mkdirat" if event.ends && !failed => {
+                if let Some(path) = event.rest.split('"').nth(1) {
+                    self.appeared(&self.absolute(path));
+                }
+            }
+            "unlink" | "unlinkat" if event.ends && !failed => {
+                if let Some(path) = event.rest.split('"').nth(1) {
+                    self.deleted(&self.absolute(path));
                 }
             }
             "syncfs" if event.ends && !failed => {
                 self.dirty.clear();
                 self.folders.clear();
+                self.staging.clear();
+                self.undone = None;
             }
             "rename" | "renameat" | "renameat2" if event.begins => self.renamed(&event.rest),
             "link" | "linkat" if event.begins => self.linked(&event.rest),
@@ -211,10 +298,33 @@ impl Order {
 
     fn appeared(&mut self, path: &str) {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        // The lock is of no use after a power loss.
-        if self.counts(path) && !path.ends_with("/lock") {
-            self.folders.insert(folder.to_owned());
+        // Locks are of no use after a power loss, nor is what was fetched and not used.
+        let is_lock = path.ends_with("/lock") || path.ends_with("/write-lock");
+        if !self.counts(path) || is_lock || path.contains("/.fleetpack/incoming") {
+            return;
         }
+        if path.ends_with("/.fleetpack/stage") {
+            self.staging.insert(folder.to_owned());
+            return;
+        }
+        if let Some((work, _)) = path.split_once("/.fleetpack/stage/") {
+            self.staged.insert(format!("{work}/.fleetpack/stage"));
+        }
+        let begins = path.contains("/.fleetpack/stage/") || path.contains("/pending/");
+        let undone = self.undone.as_ref().filter(|_| begins);
+        assert!(
+            undone.is_none(),
+            "{path} appears, and {undone:?} is not synced"
+        );
+        self.folders.insert(folder.to_owned());
+    }
+
+    fn deleted(&mut self, path: &str) {
+        if let Some(work) = path.strip_suffix("/commit.json") {
+            self.undone = Some(work.to_owned());
+        }
+        // Of a temporary file nothing is left to be lost.
+        self.dirty.remove(path);
     }
 
     fn renamed(&mut self, rest: &str) {
@@ -246,6 +356,13 @@ impl Order {
                 .iter()
                 .find(|f| f.contains("/.fleetpack/stage"));
             assert!(open.is_none(), "{to} appears, and {open:?} is not synced");
+            let stage = to.replace("commit.json", "stage");
+            let filled = self.staged.remove(&stage);
+            let new = self.staging.iter().any(|work| to.starts_with(work));
+            assert!(
+                !(filled && new),
+                "{to} appears, and {stage} is not in its folder"
+            );
         }
         let moved: Vec<String> = self.dirty.iter().filter(|p| **p == from).cloned().collect();
         for path in moved {
@@ -266,8 +383,10 @@ impl Order {
         let left = self
             .folders
             .iter()
-            .find(|folder| !folder.contains("/.fleetpack") && **folder != self.here);
+            .find(|folder| !folder.contains("/.fleetpack/stage"));
         assert!(left.is_none(), "{left:?} is not synced in the end");
+        let undone = &self.undone;
+        assert!(undone.is_none(), "{undone:?} is not synced in the end");
         self.renames
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Entry;
-use crate::fs::{Step, announced, create_folders};
+use crate::fs::{Step, announced, create_folders_unsynced};
 
 /// How a file is called until it is whole.
 const UNFINISHED: &str = ".new-";
@@ -23,7 +23,7 @@ pub(super) fn touch(entry: &Entry) {
 /// Writes a file and puts it at `path`, in the place of whatever is there.
 pub(super) fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    create_folders(folder, 0o755)?;
+    create_folders_unsynced(folder, 0o755)?;
     let mut file = announced(Step::Create, path, || {
         tempfile::Builder::new()
             .prefix(UNFINISHED)

@@ -7,7 +7,8 @@
 //! next does what is left. Before that it has not happened, and the stage is thrown away.
 //!
 //! Syncs are batched, and order is kept where it counts: the stage before commit.json; what a
-//! new timestamp or root leads to before these; all renames before commit.json goes.
+//! new timestamp or root leads to before these; all renames before commit.json goes; that it is
+//! gone before the next change begins, of which it would do a part.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -36,11 +37,11 @@ pub(super) struct Rename {
     pub to: String,
 }
 
-/// An empty stage.
+/// An empty stage. Its name is on the disk when the commit is decided on.
 pub(super) fn clear_stage(layout: &Layout) -> Result<std::path::PathBuf, RepositoryError> {
     let stage = layout.work().join("stage");
     remove_tree(&stage)?;
-    crate::fs::create_folders(&stage, 0o755)
+    crate::fs::create_folders_unsynced(&stage, 0o755)
         .map_err(io_error(format!("make {}", stage.display())))?;
     Ok(stage)
 }
@@ -89,10 +90,10 @@ pub(super) fn run(layout: &Layout, commit: &Commit) -> Result<(), RepositoryErro
 /// Decides on the commit: from now on it will happen. An error may come when it is decided on
 /// already: [`Layout::interrupted`] tells.
 pub(super) fn decide(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
-    let stage = layout.work().join("stage");
-    let mut folders = Folders::below(&stage);
+    let work = layout.work();
+    let mut folders = Folders::below(&work);
     for rename in &commit.renames {
-        folders.touched(&stage.join(&rename.from));
+        folders.touched(&work.join("stage").join(&rename.from));
     }
     folders.sync()?;
     let path = layout.work().join("commit.json");
@@ -170,7 +171,7 @@ pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryE
         if done {
             continue;
         }
-        super::stage::make_parents(&to)?;
+        super::stage::make_parents_unsynced(&to)?;
         crate::fs::rename_unsynced(&from, &to)
             .map_err(io_error(format!("write {}", to.display())))?;
     }
@@ -181,7 +182,9 @@ pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryE
         remove_empty_above(&path, &layout.published("targets"));
     }
     let path = layout.work().join("commit.json");
-    crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
+    crate::fs::remove(&path)
+        .and_then(|()| crate::fs::sync_folder(&layout.work()))
+        .map_err(io_error(format!("delete {}", path.display())))?;
     // It is done; what stays of the stage is cleared by the next change.
     let _ = remove_tree(&stage);
     Ok(())

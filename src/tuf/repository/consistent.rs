@@ -89,7 +89,7 @@ impl Repository {
             for place in places(name, target, true) {
                 if !files.contains(&place) && !exists(&self.layout.published(&place))? {
                     let to = stage.join(&place);
-                    stage::make_parents(&to)?;
+                    stage::make_parents_unsynced(&to)?;
                     copies.copy(path, &to)?;
                     copied.push(to);
                     files.push(place);

@@ -192,7 +192,7 @@ impl Repository {
         now: Instant,
     ) -> Result<(), RepositoryError> {
         let stage = self.layout.work().join("stage");
-        crate::fs::create_folders(&stage, 0o755)
+        crate::fs::create_folders_unsynced(&stage, 0o755)
             .map_err(super::io_error(format!("make {}", stage.display())))?;
         let prepared = self
             .as_an_agent(change, now)

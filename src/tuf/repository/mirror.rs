@@ -94,7 +94,7 @@ impl Repository {
     pub fn incoming(&self) -> Result<PathBuf, RepositoryError> {
         let folder = self.layout.work().join("incoming");
         commit::remove_tree(&folder)?;
-        crate::fs::create_folders(&folder, 0o755)
+        crate::fs::create_folders_unsynced(&folder, 0o755)
             .map_err(io_error(format!("make {}", folder.display())))?;
         Ok(folder)
     }

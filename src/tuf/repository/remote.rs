@@ -237,7 +237,7 @@ impl Repository {
         for Arrived { path, file } in other.files {
             let name = format!("targets/{path}");
             let staged = stage.join(&name);
-            super::stage::make_parents(&staged)?;
+            super::stage::make_parents_unsynced(&staged)?;
             crate::fs::rename_unsynced(file, &staged)
                 .map_err(io_error(format!("write {}", staged.display())))?;
             commit.renames.push(Rename {

@@ -133,7 +133,7 @@ impl Stage<'_> {
         let files = (job.names)(&digests);
         for (copy, name) in files.iter().enumerate() {
             let path = self.folder.join(name);
-            make_parents(&path)?;
+            make_parents_unsynced(&path)?;
             crate::fs::rename_unsynced(&part(copy), &path)
                 .map_err(io_error(format!("write {}", path.display())))?;
         }
@@ -281,7 +281,13 @@ fn check_source(path: &Path) -> Result<Metadata, RepositoryError> {
 
 /// Makes the folder that a file will lie in.
 pub(super) fn make_parents(path: &Path) -> Result<(), RepositoryError> {
-    let folder: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
-    crate::fs::create_folders(&folder, 0o755)
+    let folder = path.parent().unwrap_or(path);
+    crate::fs::create_folders(folder, 0o755).map_err(io_error(format!("make {}", folder.display())))
+}
+
+/// As [`make_parents`], where the commit syncs the folders.
+pub(super) fn make_parents_unsynced(path: &Path) -> Result<(), RepositoryError> {
+    let folder = path.parent().unwrap_or(path);
+    crate::fs::create_folders_unsynced(folder, 0o755)
         .map_err(io_error(format!("make {}", folder.display())))
 }

@@ -184,7 +184,7 @@ impl Repository {
             for place in places(name, target, self.consistent()) {
                 if !exists(&self.layout.published(&place))? {
                     let to = stage.join(&place);
-                    stage::make_parents(&to)?;
+                    stage::make_parents_unsynced(&to)?;
                     Copies::Separate.copy(path, &to)?;
                     copied.push(to);
                     published.push(place);
@@ -393,7 +393,7 @@ fn copy(source: &Path, length: u64, copies: Copies, target: &Path) -> Result<(),
             reason: "it is not the file that was signed",
         });
     }
-    stage::make_parents(target)?;
+    stage::make_parents_unsynced(target)?;
     copies.copy(source, target)
 }
 
