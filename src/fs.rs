@@ -113,16 +113,11 @@ impl AtomicFile {
             .and_then(|()| {
                 let turn = sweep(folder);
                 if let Some(turn) = &turn {
-                    let _ = flock(turn, FlockOperation::LockShared);
+                    // Anybody who may read the folder can hold its lock, for ever: it is not
+                    // waited for.
+                    let _ = flock(turn, FlockOperation::NonBlockingLockShared);
                 }
-                tempfile::Builder::new()
-                    .prefix(&temporary_prefix(target))
-                    .permissions(std::fs::Permissions::from_mode(0o600))
-                    .tempfile_in(folder)
-                    .inspect(|file| {
-                        // Says that its writer lives, see `sweep`.
-                        let _ = flock(file, FlockOperation::NonBlockingLockExclusive);
-                    })
+                own_temporary(target, folder)
             })
             // `tempfile` adds the temporary name, which says nothing to anybody.
             .map_err(|e| naming(e.kind().into(), "create a file in", folder))?;
@@ -181,6 +176,28 @@ impl AtomicFile {
     }
 }
 
+/// Tries to begin a file before others that sweep the folder win.
+const TRIES: usize = 64;
+
+// A new temporary file under a lock, which says that its writer lives. Before it had the lock,
+// somebody who sweeps the folder may have taken it for abandoned: then another one is made.
+fn own_temporary(target: &Path, folder: &Path) -> io::Result<NamedTempFile> {
+    for _ in 0..TRIES {
+        let file = tempfile::Builder::new()
+            .prefix(&temporary_prefix(target))
+            .permissions(std::fs::Permissions::from_mode(0o600))
+            .tempfile_in(folder)?;
+        // Where there are no locks, nobody sweeps.
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        let swept =
+            locked == Err(rustix::io::Errno::WOULDBLOCK) || file.as_file().metadata()?.nlink() == 0;
+        if !swept {
+            return Ok(file);
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
 // Deletes the temporary files that killed processes left in `folder`: nobody holds their lock.
 // While others begin files there, and hold the folder's lock, it is left to another time.
 // Answers the open folder.
@@ -189,11 +206,13 @@ fn sweep(folder: &Path) -> Option<File> {
     if flock(&open, FlockOperation::NonBlockingLockExclusive).is_ok() {
         for entry in std::fs::read_dir(folder).ok()?.flatten() {
             let path = entry.path();
-            let abandoned = is_temporary(&entry.file_name().to_string_lossy())
-                && File::open(&path).is_ok_and(|file| {
-                    flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-                });
-            if abandoned {
+            if !is_temporary(&entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            // Locked until it is gone: a writer who comes to its lock meanwhile makes another.
+            if let Ok(file) = open_now(&path)
+                && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            {
                 let _ = std::fs::remove_file(&path);
             }
         }
@@ -464,9 +483,37 @@ pub fn is_absence(error: &io::Error) -> bool {
 }
 
 /// Reads a whole file of at most `limit` bytes; `None` when there is none. A larger one is
-/// [`io::ErrorKind::FileTooLarge`].
+/// [`io::ErrorKind::FileTooLarge`]. It may be a pipe, and is waited for: documents that lie in
+/// folders are read by [`read_document`].
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    read_opened(path, limit, File::open(path))
+}
+
+/// As [`read_limited`], of a regular file: to open a pipe that nobody writes to would wait for
+/// ever, and a lock may be held meanwhile.
+pub fn read_document(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let opened = open_now(path);
+    if let Ok(file) = &opened {
+        let kind = file.metadata().map_err(|e| naming(e, "read", path))?;
+        if !kind.is_file() && !kind.is_dir() {
+            let other = format!("{} is not a regular file", path.display());
+            return Err(io::Error::other(other));
+        }
+    }
+    read_opened(path, limit, opened)
+}
+
+// Opens a file for reading, and does not wait for whoever may write to it.
+fn open_now(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.cast_signed())
+        .open(path)
+}
+
+fn read_opened(path: &Path, limit: u64, opened: io::Result<File>) -> io::Result<Option<Vec<u8>>> {
+    let file = match opened {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| naming(e, "open", path))?,
     };
@@ -589,6 +636,19 @@ mod tests {
         });
     }
 
+    /// What `work` gives, unless it waits for something that does not come.
+    fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(work()));
+        let limit = std::time::Duration::from_secs(20);
+        receiver.recv_timeout(limit).expect("it waits for ever")
+    }
+
+    fn fifo(path: &Path) {
+        let mode = rustix::fs::Mode::from(0o644);
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    }
+
     #[test]
     fn out_of_reach_is_not_gone() {
         let folder = tempfile::tempdir().unwrap();
@@ -611,6 +671,48 @@ mod tests {
         }
         assert!(remove_tree(&at("loop/below")).is_err());
         remove_tree(&at("file/below")).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("targets.json");
+        fifo(&pipe);
+        let path = pipe.clone();
+        let error = in_time(move || read_document(&path, 9)).unwrap_err();
+        assert!(
+            error.to_string().contains("is not a regular file"),
+            "{error}"
+        );
+        assert_eq!(read_document(&folder.path().join("none"), 9).unwrap(), None);
+        // What looks like an abandoned file is looked at when the next one is begun.
+        fifo(&folder.path().join(".a.fleetpack-abcdef"));
+        let other = File::open(folder.path()).unwrap();
+        for lock in [
+            FlockOperation::Unlock,
+            FlockOperation::LockShared,
+            FlockOperation::LockExclusive,
+        ] {
+            flock(&other, lock).unwrap();
+            let path = folder.path().join("a");
+            in_time(move || write_atomic(&path, b"new", 0o644)).unwrap();
+            std::fs::remove_file(folder.path().join("a")).unwrap();
+        }
+    }
+
+    #[test]
+    fn many_begin_files_in_one_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let path = folder.path().join(format!("file{number}"));
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        write_atomic(&path, b"whole", 0o644).unwrap();
+                    }
+                });
+            }
+        });
     }
 
     #[test]

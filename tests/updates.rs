@@ -94,6 +94,7 @@ pub fn trials() -> Vec<Trial> {
         trial("updates/init_twice", init_twice),
         trial("updates/case_collision", case_collision),
         trial("updates/read_only_keys", state_elsewhere),
+        trial("updates/pipe_in_the_repository", pipe_in_the_repository),
     ];
     for name in FIXTURES {
         let trial = trial(&format!("updates/go_tuf_{name}"), move || {
@@ -102,6 +103,26 @@ pub fn trials() -> Vec<Trial> {
         trials.push(trial);
     }
     trials
+}
+
+// To open it for reading would wait for a writer, and the lock is held.
+fn pipe_in_the_repository() {
+    let scratch = Scratch::new();
+    init(&scratch);
+    let path = scratch.join("repo/repository/targets.json");
+    std::fs::remove_file(&path).unwrap();
+    let mode = rustix::fs::Mode::from(0o644);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+    for command in ["status", "timestamp"] {
+        let limit = std::time::Duration::from_secs(60);
+        let run = updates(&scratch, [command, "--path", "repo"]).limit(limit);
+        let ran = run.run();
+        assert!(ran.code.is_some_and(|code| code != 0), "{ran}");
+        let said = format!("{}{}", ran.stderr, String::from_utf8_lossy(&ran.stdout));
+        assert!(said.contains("targets.json"), "{ran}");
+        assert!(said.contains("is not a regular file"), "{ran}");
+    }
 }
 
 fn init_makes_a_repository() {

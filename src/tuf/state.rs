@@ -41,7 +41,7 @@ impl State {
 
     /// A kept document; one larger than `limit` is as good as none.
     pub fn read(&self, role: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        match crate::fs::read_limited(&self.file(role), limit) {
+        match crate::fs::read_document(&self.file(role), limit) {
             Err(e) if e.kind() == io::ErrorKind::FileTooLarge => Ok(None),
             read => read,
         }

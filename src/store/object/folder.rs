@@ -95,7 +95,7 @@ impl Store for Folder {
 impl Objects for Folder {
     fn get(&self, name: &str, limit: u64) -> Result<Option<(Vec<u8>, Version)>, ObjectError> {
         let path = self.path(name)?;
-        let bytes = crate::fs::read_limited(&path, limit).map_err(failed("read", &path))?;
+        let bytes = crate::fs::read_document(&path, limit).map_err(failed("read", &path))?;
         Ok(bytes.map(|bytes| {
             let version = version(&bytes);
             (bytes, version)

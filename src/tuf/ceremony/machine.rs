@@ -28,7 +28,7 @@ impl<'a> Machine<'a> {
     /// The root that is trusted here.
     pub fn pinned(&self) -> Result<Vec<u8>, CeremonyError> {
         let path = self.layout.pinned();
-        match crate::fs::read_limited(&path, ROOT_LIMIT) {
+        match crate::fs::read_document(&path, ROOT_LIMIT) {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => Err(CeremonyError::NoPin(path)),
             Err(source) => Err(CeremonyError::Io { path, source }),

@@ -143,7 +143,7 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     let created = create::recover(layout)?;
     remove_tree(&layout.work().join("incoming"))?;
     let path = layout.work().join("commit.json");
-    let text = crate::fs::read_limited(&path, LIMIT)
+    let text = crate::fs::read_document(&path, LIMIT)
         .map_err(io_error(format!("read {}", path.display())))?;
     let Some(text) = text else {
         remove_tree(&layout.work().join("stage"))?;

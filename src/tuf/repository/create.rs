@@ -137,7 +137,7 @@ fn place_keys(from: &Path, to: &Path) -> Result<(), RepositoryError> {
     let store = Keystore::new(from);
     for role in Role::ALL {
         let file = store.path(role);
-        let read = crate::fs::read_limited(&file, 1 << 20);
+        let read = crate::fs::read_document(&file, 1 << 20);
         let read = read.map_err(io_error(format!("read {}", file.display())))?;
         let (Some(bytes), Some(name)) = (read, file.file_name()) else {
             continue;

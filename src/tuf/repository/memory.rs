@@ -56,7 +56,7 @@ pub struct Memory(BTreeMap<String, Seen>);
 impl Memory {
     /// From its file; empty when there is none.
     pub fn read(path: &Path) -> Result<Self, RepositoryError> {
-        let bytes = crate::fs::read_limited(path, LIMIT)
+        let bytes = crate::fs::read_document(path, LIMIT)
             .map_err(super::io_error(format!("read {}", path.display())))?;
         let Some(bytes) = bytes else {
             return Ok(Self::default());
@@ -153,7 +153,7 @@ pub(super) fn remember(
 /// Writes the pinned root.
 pub(crate) fn pin(layout: &Layout, root: &[u8]) -> Result<(), RepositoryError> {
     let path = layout.pinned();
-    let same = crate::fs::read_limited(&path, LIMIT_ROOT)
+    let same = crate::fs::read_document(&path, LIMIT_ROOT)
         .map_err(super::io_error(format!("read {}", path.display())))?;
     if same.as_deref() == Some(root) {
         return Ok(());

@@ -371,7 +371,7 @@ pub(super) fn numbered_roots(folder: &Path) -> io::Result<Vec<u64>> {
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RepositoryError> {
-    crate::fs::read_limited(path, limit)
+    crate::fs::read_document(path, limit)
         .map_err(io_error(format!("read {}", path.display())))?
         .ok_or_else(|| RepositoryError::NoDocument(path.to_owned()))
 }

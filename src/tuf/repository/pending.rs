@@ -446,7 +446,7 @@ impl Repository {
 
     fn held_file(&self) -> Result<Option<File>, RepositoryError> {
         let path = self.layout.pending_edit();
-        let bytes = crate::fs::read_limited(&path, LIMIT)
+        let bytes = crate::fs::read_document(&path, LIMIT)
             .map_err(io_error(format!("read {}", path.display())))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let file: File =
@@ -589,7 +589,7 @@ impl Repository {
 }
 
 fn key_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, RepositoryError> {
-    crate::fs::read_limited(path, KEYS_LIMIT)
+    crate::fs::read_document(path, KEYS_LIMIT)
         .map(|bytes| bytes.map(Zeroizing::new))
         .map_err(io_error(format!("read {}", path.display())))
 }

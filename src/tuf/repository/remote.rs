@@ -249,7 +249,7 @@ impl Repository {
             // What is there already is not written again.
             let there = self.layout.published(&name);
             let limit = bytes.len() as u64;
-            let same = crate::fs::read_limited(&there, limit).ok().flatten();
+            let same = crate::fs::read_document(&there, limit).ok().flatten();
             if same.is_some_and(|there| there == bytes) {
                 continue;
             }

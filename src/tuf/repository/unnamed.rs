@@ -25,7 +25,7 @@ impl Unnamed {
     pub fn read(layout: &Layout) -> Result<Self, RepositoryError> {
         let path = layout.work().join("unnamed.json");
         let failed = || io_error(format!("read {}", path.display()));
-        let text = crate::fs::read_limited(&path, LIMIT).map_err(failed())?;
+        let text = crate::fs::read_document(&path, LIMIT).map_err(failed())?;
         let Some(text) = text else {
             return Ok(Self::default());
         };

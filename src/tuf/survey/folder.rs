@@ -77,8 +77,8 @@ pub fn chain(layout: &Layout) -> io::Result<Vec<Finding>> {
     let missing = (1..=highest).filter(|n| numbered.binary_search(n).is_err());
     let mut found: Vec<_> = missing.map(file).map(Finding::MissingRoot).collect();
     let path = folder.join(Role::Root.file());
-    let plain = crate::fs::read_limited(&path, ROOT_LIMIT)?.unwrap_or_default();
-    let last = crate::fs::read_limited(&file(highest), ROOT_LIMIT)?.unwrap_or_default();
+    let plain = crate::fs::read_document(&path, ROOT_LIMIT)?.unwrap_or_default();
+    let last = crate::fs::read_document(&file(highest), ROOT_LIMIT)?.unwrap_or_default();
     if plain != last {
         let version = Signed::<Root>::parse(&plain).map(|root| root.version());
         found.push(match version {
@@ -154,7 +154,7 @@ fn private_keys(folder: &Path) -> io::Result<Vec<Finding>> {
 
 // `{"encrypted": …, "data": …}`, what go-tuf's keystore writes.
 fn key_file(path: &Path) -> io::Result<Option<Map<String, Value>>> {
-    let bytes = match crate::fs::read_limited(path, KEY_LIMIT) {
+    let bytes = match crate::fs::read_document(path, KEY_LIMIT) {
         Err(e) if e.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
         read => read?.unwrap_or_default(),
     };
@@ -205,7 +205,7 @@ fn listed_before(layout: &Layout, role: Role, keys: &[Key]) -> io::Result<bool> 
     let folder = layout.repository();
     for version in numbered_roots(&folder)? {
         let path = folder.join(Role::Root.versioned_file(version));
-        let bytes = crate::fs::read_limited(&path, ROOT_LIMIT)?.unwrap_or_default();
+        let bytes = crate::fs::read_document(&path, ROOT_LIMIT)?.unwrap_or_default();
         if Signed::<Root>::parse(&bytes).is_ok_and(|root| lists_any(&root.signed, role, keys)) {
             return Ok(true);
         }
