@@ -95,6 +95,7 @@ pub fn trials() -> Vec<Trial> {
         trial("updates/case_collision", case_collision),
         trial("updates/read_only_keys", state_elsewhere),
         trial("updates/pipe_in_the_repository", pipe_in_the_repository),
+        trial("updates/linked_folders", linked_folders),
     ];
     for name in FIXTURES {
         let trial = trial(&format!("updates/go_tuf_{name}"), move || {
@@ -123,6 +124,45 @@ fn pipe_in_the_repository() {
         assert!(said.contains("targets.json"), "{ran}");
         assert!(said.contains("is not a regular file"), "{ran}");
     }
+}
+
+// The folder of targets may lie on another disk; below it a link leads to somebody else's files.
+fn linked_folders() {
+    let scratch = Scratch::new();
+    init(&scratch);
+    scratch.write("orbit", elf(62));
+    std::fs::rename(
+        scratch.join("repo/repository/targets"),
+        scratch.join("disk"),
+    )
+    .unwrap();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(scratch.join(to), scratch.join(name)).unwrap();
+    };
+    link("disk", "repo/repository/targets");
+    add(&scratch, "orbit", "1").ok();
+    std::fs::rename(scratch.join("repo/repository"), scratch.join("published")).unwrap();
+    link("published", "repo/repository");
+    add(&scratch, "orbit", "2").ok();
+    std::fs::rename(scratch.join("disk/orbit/linux"), scratch.join("others")).unwrap();
+    link("others", "disk/orbit/linux");
+    let before = (scratch.state("others"), scratch.state("published"));
+    let remove = ["remove", "orbit/linux/stable/orbit", "--path", "repo"];
+    for run in [add(&scratch, "orbit", "3"), updates(&scratch, remove)] {
+        let ran = run.fails(1);
+        assert!(
+            ran.stderr.contains("targets/orbit/linux is a link"),
+            "{ran}"
+        );
+        assert!(before == (scratch.state("others"), scratch.state("published")));
+    }
+    // The way out that is named.
+    let link = "disk/orbit/linux";
+    let hint = format!("cp -RL {link} {link}.new && rm {link} && mv {link}.new {link}");
+    scratch.tool("sh", ["-c", &hint]).ok();
+    add(&scratch, "orbit", "3").ok();
+    updates(&scratch, remove).ok();
+    assert!(before.0 == scratch.state("others"));
 }
 
 fn init_makes_a_repository() {

@@ -90,6 +90,12 @@ pub(super) fn run(layout: &Layout, commit: &Commit) -> Result<(), RepositoryErro
 /// Decides on the commit: from now on it will happen. An error may come when it is decided on
 /// already: [`Layout::interrupted`] tells.
 pub(super) fn decide(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
+    for name in commit.renames.iter().map(|rename| &rename.to) {
+        check_links(layout, name)?;
+    }
+    for name in &commit.removals {
+        check_links(layout, name)?;
+    }
     let work = layout.work();
     let mut folders = Folders::below(&work);
     for rename in &commit.renames {
@@ -160,8 +166,8 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
 pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
     let (stage, repository) = (layout.work().join("stage"), layout.repository());
     let mut folders = Folders::below(&repository);
-    for Rename { from, to } in &commit.renames {
-        let (from, to) = (stage.join(from), layout.published(to));
+    for Rename { from, to: name } in &commit.renames {
+        let (from, to) = (stage.join(from), layout.published(name));
         // Gone: an earlier try did this one. It may not have come to syncing.
         let done = !exists(&from)?;
         if !done && leads_to_others(&to) {
@@ -171,13 +177,19 @@ pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryE
         if done {
             continue;
         }
+        check_links(layout, name)?;
         super::stage::make_parents_unsynced(&to)?;
         crate::fs::rename_unsynced(&from, &to)
             .map_err(io_error(format!("write {}", to.display())))?;
     }
     folders.sync()?;
     for name in &commit.removals {
-        let path = layout.published(name);
+        check_links(layout, name)?;
+        let path = match name.strip_prefix("../") {
+            // Not by way of `repository/..`: it may be a link.
+            Some(beside) => layout.path().join(beside),
+            None => layout.published(name),
+        };
         crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
         remove_empty_above(&path, &layout.published("targets"));
     }
@@ -187,6 +199,27 @@ pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryE
         .map_err(io_error(format!("delete {}", path.display())))?;
     // It is done; what stays of the stage is cleared by the next change.
     let _ = remove_tree(&stage);
+    Ok(())
+}
+
+/// Refuses a place in `repository/` that a link leads out of: what is written or deleted there
+/// would be somebody else's. `repository` and `repository/targets` may be links, to another
+/// disk.
+pub(super) fn check_links(layout: &Layout, name: &str) -> Result<(), RepositoryError> {
+    let top = layout.published("targets");
+    let path = layout.published(name);
+    let above = path.ancestors().skip(1);
+    for folder in above.take_while(|folder| folder.starts_with(&top) && *folder != top) {
+        match folder.symlink_metadata() {
+            Ok(found) if found.is_symlink() => {
+                return Err(RepositoryError::Linked(folder.to_owned()));
+            }
+            Err(e) if !crate::fs::is_absence(&e) => {
+                return Err(io_error(format!("read {}", folder.display()))(e));
+            }
+            _ => {}
+        }
+    }
     Ok(())
 }
 

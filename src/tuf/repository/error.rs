@@ -255,6 +255,9 @@ pub enum RepositoryError {
         /// Why not.
         reason: &'static str,
     },
+    /// A link among the published folders.
+    #[error("{} is a link, and a change below it would be made outside the repository", .0.display())]
+    Linked(PathBuf),
     /// Work that another error made vain.
     #[error("the change was broken off")]
     Stopped,
@@ -331,6 +334,10 @@ impl Hint for RepositoryError {
                 "mv {} KEPT, then attach again",
                 path.display()
             )),
+            Self::Linked(path) => {
+                let link = path.display();
+                Some(format!("cp -RL {link} {link}.new && rm {link} && mv {link}.new {link}"))
+            }
             Self::Pending { .. } | Self::PendingStale { .. } => Some(
                 "fleetpack updates pending shows it, fleetpack updates pending drop gives it up".to_owned(),
             ),

@@ -271,7 +271,9 @@ impl Repository {
     /// Puts files into their places that our own metadata name.
     pub fn place_targets(&self, files: &[Arrived]) -> Result<(), RepositoryError> {
         for Arrived { path, file } in files {
-            let to = self.layout.published(&format!("targets/{path}"));
+            let name = format!("targets/{path}");
+            commit::check_links(&self.layout, &name)?;
+            let to = self.layout.published(&name);
             super::stage::make_parents(&to)?;
             crate::fs::rename(file, &to).map_err(io_error(format!("write {}", to.display())))?;
         }

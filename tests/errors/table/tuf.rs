@@ -157,6 +157,7 @@ every! { repository: RepositoryError as CliError::Repository;
     Name(NameError { what: "channel", value: s("a/b"), reason: "it contains a slash" }),
     Collision { new: s("orbit/linux/Stable/orbit"), existing: s("orbit/linux/stable/orbit") },
     Source { path: path("orbit"), reason: "it is empty" },
+    Linked(path("updates/repository/targets/orbit")),
     Stopped,
     Io { what: s("write updates/repository/targets.json"), source: io() },
     Make { role: Role::Targets, source: JsonError::Number(s("1.5")).into() },
