@@ -320,7 +320,11 @@ impl Order {
     }
 
     fn deleted(&mut self, path: &str) {
-        if let Some(work) = path.strip_suffix("/commit.json") {
+        // That of a destination is gone for good with the next publication's lock, beside it.
+        let destination = format!("{}/dest/", self.here);
+        if let Some(work) = path.strip_suffix("/commit.json")
+            && !path.starts_with(&destination)
+        {
             self.undone = Some(work.to_owned());
         }
         // Of a temporary file nothing is left to be lost.
