@@ -13,6 +13,7 @@
 //! - [`objects`]: object storage on loopback: S3, Azure.
 //! - [`standin`]: a stand-in for S3 that refuses as it is told.
 //! - [`container`]: Debian with systemd as process 1.
+//! - [`unpacked`]: what lies compressed in caches and installers.
 //! - [`tools`]: where programs, the Python environment and the Go programs of
 //!   `tests/interop` are.
 
@@ -31,6 +32,7 @@ pub mod scratch;
 pub mod server;
 pub mod standin;
 pub mod tools;
+pub mod unpacked;
 
 pub use golden::{fixtures, golden};
 pub use scratch::{Scratch, TreeState};

@@ -111,9 +111,19 @@ impl Ground {
         found
     }
 
+    /// Those of them that no installer is given: all but enroll secrets and the key of a client
+    /// certificate.
+    pub fn never_packed(&self) -> Vec<String> {
+        let mut found = self.secrets();
+        let tls = self.scratch.text("tls.key");
+        let given = |word: &String| word == SECRET || TEAM_SECRETS.contains(&&**word);
+        found.retain(|word| !given(word) && !tls.contains(word.as_str()));
+        found
+    }
+
     /// The words of a command, with what stands in capital letters filled in.
     pub fn words(&self, words: &str) -> Vec<String> {
-        const UPDATES: &str = "--update-url=repo/repository --no-state --cache=none \
+        const UPDATES: &str = "--update-url=repo/repository --no-state \
             --update-roots=@repo/repository/1.root.json --disable-updates --outdir=out";
         const FLEET: &str = "--fleet-url=https://fleet.example.com --enroll-secret-file=secret";
         let mut words = words

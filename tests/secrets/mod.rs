@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 
 use crate::harness::faults::{Answer, FaultServer};
 use crate::harness::scratch::Ran;
-use crate::harness::{Scratch, trial, trial_needing};
+use crate::harness::{Scratch, trial, trial_needing, unpacked};
 use ground::{Ground, PASSPHRASE, SECRET};
 use table::{CASES, Case};
 
@@ -65,7 +65,8 @@ fn every_command() {
     );
 }
 
-fn walk(command: &clap::Command, path: &str, visit: &mut dyn FnMut(&str, &clap::Command)) {
+/// Shows a command and all below it, with the words that lead there.
+pub fn walk(command: &clap::Command, path: &str, visit: &mut dyn FnMut(&str, &clap::Command)) {
     visit(path, command);
     for one in command.get_subcommands() {
         walk(one, format!("{path} {}", one.get_name()).trim(), visit);
@@ -117,10 +118,46 @@ fn nowhere() {
         secrets.len()
     );
     let files = search(scratch, &secrets);
+    let (entries, installers) = search_packed(&ground, &secrets);
     eprintln!(
-        "{commands} commands, {} secrets, {files} files",
+        "{commands} commands, {} secrets, {files} files, unpacked {entries} entries of the cache \
+         and {installers} installers",
         secrets.len()
     );
+}
+
+/// Looks into what lies compressed: entries of the cache hold no secret, and installers those
+/// alone that hosts need. Answers how many there are of each.
+fn search_packed(ground: &Ground, secrets: &[String]) -> (usize, usize) {
+    let elsewhere = Scratch::new();
+    for folder in ["entries", "installers"] {
+        std::fs::create_dir(elsewhere.join(folder)).unwrap();
+    }
+    let (mut entries, mut installers) = (0, 0);
+    let mut codecs = BTreeSet::new();
+    for path in unpacked::files(ground.scratch.path()) {
+        if let Some(entry) = unpacked::entry(&std::fs::read(&path).unwrap()) {
+            entries += 1;
+            elsewhere.write(&format!("entries/{entries}"), entry.bytes);
+            codecs.extend(entry.codec);
+        } else if let Some(bytes) = unpacked::installer(&path) {
+            installers += 1;
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            elsewhere.write(&format!("installers/{installers}-{name}"), bytes);
+        }
+    }
+    let holders = |folder: &str, words: &[String]| {
+        let list = elsewhere.write("words", words.join("\n"));
+        let grep = elsewhere.tool("grep", ["-rlaF", "-f"]).arg(list);
+        grep.arg(folder).run().text().to_owned()
+    };
+    assert_eq!(Vec::from_iter(codecs), ["gzip", "mszip", "zstd"]);
+    assert_eq!(holders("entries", secrets), "", "a secret is in the cache");
+    assert_eq!(holders("installers", &ground.never_packed()), "");
+    // What is looked for would be found.
+    assert_ne!(holders("entries", &["59999".to_owned()]), "");
+    assert_ne!(holders("installers", &[SECRET.to_owned()]), "");
+    (entries, installers)
 }
 
 /// Whether a call started another program, and not in vain.
@@ -207,7 +244,7 @@ fn modes(folder: &Path) -> usize {
         files += 1;
         let shown = path.display().to_string();
         let mode = path.symlink_metadata().unwrap().permissions().mode();
-        let installer = shown.contains("/out/")
+        let installer = (shown.contains("/out/") || shown.contains("/qs/installers/"))
             && [
                 ".deb",
                 ".rpm",

@@ -47,6 +47,11 @@ const SIGNS_PKG: i32 = if cfg!(feature = "macos-signing") {
 
 pub const CASES: &[Case] = &[
     case("quickstart --dir qs", 0),
+    // Programs that are large enough for their segments to be kept in the cache.
+    case(
+        "= for file in qs/sample/linux/osqueryd qs/sample/windows/osqueryd.exe; do seq 1 60000 >>$file; done",
+        0,
+    ),
     case("updates init --path repo", 0),
     case("updates add --path repo PROGRAMS", 0),
     case(
