@@ -1,9 +1,11 @@
 //! The commands, and what they find.
 
 use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
 
 use super::scene::{Disk, Scene};
-use crate::harness::fixtures;
+use crate::harness::{fixtures, tools};
 use crate::updates::elf;
 
 /// The target that clients ask for.
@@ -21,10 +23,20 @@ pub struct Case {
     pub code: u8,
     /// Repositories that clients look at, below the scene's folder.
     pub published: &'static [&'static str],
+    /// Repositories that clients can use only after the command.
+    pub mended: &'static [&'static str],
     /// Whether clients may fail between two renames.
     pub may_fail: bool,
     /// What is tried next after each kill in turn; the last ones of each kind clean up.
     pub next: &'static [&'static str],
+    /// What must succeed once the next command is done.
+    pub then: Option<&'static str>,
+    /// Whether its work is more than one change, and what is complete stays when a call fails:
+    /// a publication is written file by file, a signature that was attached stays, files beside
+    /// an installer come after it.
+    pub keeps: bool,
+    /// Programs that make what it finds.
+    pub needs: &'static [&'static str],
     /// In the short run every so many steps are tried.
     pub stride: usize,
 }
@@ -52,8 +64,12 @@ fn plain(name: &'static str, prepare: fn(&Scene), command: &'static str) -> Case
         command,
         code: 0,
         published: REPOSITORY,
+        mended: &[],
         may_fail: true,
         next: NEXT,
+        then: None,
+        keeps: false,
+        needs: &[],
         stride: 1,
     }
 }
@@ -62,9 +78,14 @@ fn plain(name: &'static str, prepare: fn(&Scene), command: &'static str) -> Case
 pub fn all() -> Vec<Case> {
     let mut cases = changes(repository, "", true);
     cases.extend(changes(consistent, "_consistent", false));
+    cases.push(rehash("rehash", one_hash, true));
+    cases.push(rehash("rehash_consistent", one_hash_consistent, false));
     cases.extend(keys());
     cases.extend(others());
+    cases.extend(elsewhere());
+    cases.extend(ceremony());
     cases.extend(packages());
+    cases.extend(beside_packages());
     cases
 }
 
@@ -73,6 +94,10 @@ fn changes(prepare: fn(&Scene), suffix: &'static str, may_fail: bool) -> Vec<Cas
         (
             "add",
             "updates add --path %repo --target %new --name orbit --platform linux --version 2.0 -t stable",
+        ),
+        (
+            "add_manifest",
+            "updates add --path %repo --manifest %release.toml",
         ),
         ("timestamp", "updates timestamp --path %repo"),
         (
@@ -89,8 +114,16 @@ fn changes(prepare: fn(&Scene), suffix: &'static str, may_fail: bool) -> Vec<Cas
         ("rotate_snapshot", "updates rotate snapshot --path %repo"),
         ("rotate_timestamp", "updates rotate timestamp --path %repo"),
         (
+            "compromised_root",
+            "updates rotate --compromised root --path %repo",
+        ),
+        (
             "compromised_targets",
             "updates rotate --compromised targets --path %repo",
+        ),
+        (
+            "compromised_snapshot",
+            "updates rotate --compromised snapshot --path %repo",
         ),
         (
             "compromised_timestamp",
@@ -127,6 +160,14 @@ fn keys() -> Vec<Case> {
             two_keys,
             "updates keys threshold targets 2 --path %repo",
         ),
+        Case {
+            code: 5,
+            ..plain(
+                "keys_threshold_held",
+                two_keys_away,
+                "updates keys threshold targets 2 --path %repo",
+            )
+        },
         plain(
             "keys_revoke",
             two_keys,
@@ -148,12 +189,22 @@ fn keys() -> Vec<Case> {
     ]
 }
 
+fn rehash(name: &'static str, prepare: fn(&Scene), may_fail: bool) -> Case {
+    Case {
+        may_fail,
+        ..plain(name, prepare, "updates add --rehash --path %repo")
+    }
+}
+
 fn others() -> Vec<Case> {
+    const MAN: &str = "man %pages";
+    const QUICKSTART: &str = "quickstart --dir %qs";
     vec![
         Case {
             published: &[],
             stride: 29,
             next: &["updates init --path %fresh"],
+            then: Some("updates timestamp --path %fresh"),
             ..plain("init", nothing, "updates init --path %fresh")
         },
         plain(
@@ -162,16 +213,51 @@ fn others() -> Vec<Case> {
             "updates mirror --path %repo --from %upstream --update-roots @%upstream/1.root.json --channel stable --component osqueryd --platform linux",
         ),
         Case {
-            published: &["repo/repository", "dest"],
-            next: &[
-                "updates publish %dest --path %repo --lock-time 1s",
-                "updates timestamp --path %repo",
-            ],
-            ..plain(
-                "publish",
-                published,
-                "updates publish %dest --path %repo --lock-time 1s",
-            )
+            published: &[],
+            stride: 23,
+            keeps: true,
+            next: &[MAN],
+            ..plain("man", nothing, MAN)
+        },
+        Case {
+            published: &[],
+            stride: 151,
+            keeps: true,
+            next: &[QUICKSTART],
+            ..plain("quickstart", nothing, QUICKSTART)
+        },
+    ]
+}
+
+/// Publishing and pulling. Working on object storage itself needs a server, whose calls the
+/// hook does not see.
+fn elsewhere() -> Vec<Case> {
+    const PUBLISH: &str = "updates publish %dest --path %repo --lock-time 1s";
+    const REPAIR: &str = "updates publish %dest --path %repo --lock-time 1s --repair";
+    const METADATA: &str = "updates pull %dest --path %second --metadata-only";
+    let publish = |name, prepare, command| Case {
+        published: &["repo/repository", "dest"],
+        keeps: true,
+        next: &[PUBLISH, "updates timestamp --path %repo"],
+        ..plain(name, prepare, command)
+    };
+    vec![
+        publish("publish", published, PUBLISH),
+        publish(
+            "publish_delete",
+            dropped,
+            "updates publish %dest --path %repo --lock-time 1s --delete --grace 1s",
+        ),
+        publish(
+            "publish_status_page",
+            published,
+            "updates publish %dest --path %repo --lock-time 1s --status-page",
+        ),
+        Case {
+            published: REPOSITORY,
+            mended: &["dest"],
+            next: &[REPAIR],
+            ..publish("publish_repair", broken, REPAIR)
         },
         Case {
             published: &["second/repository", "dest"],
@@ -181,6 +267,22 @@ fn others() -> Vec<Case> {
             ],
             ..plain("pull", pulled, "updates pull %dest --path %second")
         },
+        // Without the targets' files it is no repository for clients.
+        Case {
+            published: &["dest"],
+            next: &[METADATA, "updates status --path %second"],
+            then: Some("updates timestamp --path %second"),
+            ..plain("pull_metadata", pulled, METADATA)
+        },
+    ]
+}
+
+/// Changes that wait for keys which are elsewhere.
+fn ceremony() -> Vec<Case> {
+    const SIGN: &str = "updates sign %stick --path %vault --allow-key ID";
+    const TRUST: &str =
+        "updates sign %stick --path %vault --trust-root %anchor.json --allow-key ID";
+    vec![
         Case {
             code: 5,
             ..plain("held", away, "updates rotate timestamp --path %repo")
@@ -191,37 +293,85 @@ fn others() -> Vec<Case> {
             held,
             "updates payload root --path %repo --out %other-stick",
         ),
-        plain(
-            "sign",
-            carried,
-            "updates sign %stick --path %vault --allow-key ID",
-        ),
-        plain("attach", signed, "updates attach %stick --path %repo"),
+        plain("sign", carried, SIGN),
+        // Once it is trusted, the root is not named again.
+        Case {
+            next: &[TRUST],
+            then: Some(SIGN),
+            ..plain("sign_trust_root", new_vault, TRUST)
+        },
+        Case {
+            keeps: true,
+            ..plain("attach", signed, "updates attach %stick --path %repo")
+        },
     ]
 }
 
-fn packages() -> Vec<Case> {
-    let types = [
-        ("deb", "package --type=deb ARGS"),
-        ("rpm", "package --type=rpm ARGS"),
-        ("pkg", "package --type=pkg ARGS"),
-        ("msi", "package --type=msi ARGS"),
-        ("pacman", "package --type=pkg.tar.zst ARGS"),
-    ];
-    let package = types.map(|(name, command)| Case {
+fn package(name: &'static str, prepare: fn(&Scene), command: &'static str) -> Case {
+    Case {
         published: &[],
         next: &["package --type=deb ARGS"],
         stride: 5,
-        ..plain(leaked("package_", name), sample, command)
-    });
-    let mut cases = Vec::from(package);
-    cases.push(Case {
-        published: &[],
-        stride: 151,
-        next: &["quickstart --dir %qs"],
-        ..plain("quickstart", nothing, "quickstart --dir %qs")
-    });
-    cases
+        ..plain(leaked("package_", name), prepare, command)
+    }
+}
+
+fn packages() -> Vec<Case> {
+    vec![
+        package("deb", sample, "package --type=deb ARGS"),
+        package("rpm", sample, "package --type=rpm ARGS"),
+        package("pkg", sample, "package --type=pkg ARGS"),
+        package("msi", sample, "package --type=msi ARGS"),
+        package("pacman", sample, "package --type=pkg.tar.zst ARGS"),
+        Case {
+            needs: &["sh", "openssl"],
+            ..package(
+                "signed_msi",
+                msi_key,
+                "package --type=msi ARGS --msi-signing-cert=%code.pem --msi-signing-key=%code.key",
+            )
+        },
+        Case {
+            needs: &["sh", "gpg", "gpgconf"],
+            ..package(
+                "signed_rpm",
+                rpm_key,
+                "package --type=rpm ARGS --rpm-signing-key=%rpm.key",
+            )
+        },
+    ]
+}
+
+/// Several files of one run. Those that were complete stay.
+fn beside_packages() -> Vec<Case> {
+    const TEAMS: &str =
+        "package --manifest=%teams.toml --outdir=%out --jobs=1 --no-state --checksums --sbom";
+    const CACHE: &str = "package --type=deb ARGS --cache=%cache";
+    let beside = |name, prepare, command| Case {
+        keeps: true,
+        ..package(name, prepare, command)
+    };
+    vec![
+        beside(
+            "provenance",
+            sample,
+            "package --type=deb ARGS --checksums --sbom --statement",
+        ),
+        beside("intunewin", sample, "package --type=msi ARGS --intunewin"),
+        beside(
+            "mdm",
+            sample,
+            "package --type=pkg ARGS --use-system-configuration --mobileconfig=%out/fleet.mobileconfig --mdm-manifest=https://mdm.example.com/",
+        ),
+        Case {
+            next: &[TEAMS],
+            ..beside("teams", teams, TEAMS)
+        },
+        Case {
+            next: &[CACHE],
+            ..package("cache", sample, CACHE)
+        },
+    ]
 }
 
 fn nothing(_: &Scene) {}
@@ -230,18 +380,23 @@ fn copy(from: &Path, scene: &Scene, to: &str) {
     Disk::read(from, &Disk::default()).restore(&scene.path().join(to));
 }
 
+const RELEASE: &str = "version = '2.0'
+tags = ['stable']
+[[target]]
+file = 'new'
+name = 'orbit'
+platform = 'linux'
+[[target]]
+file = 'old'
+name = 'osqueryd'
+platform = 'linux'
+version = '5.1'
+";
+
 /// A repository in plain view of a client that remembers it.
 fn repository(scene: &Scene) {
-    copy(&fixtures().join("go-tuf/plaintext-keys"), scene, "repo");
+    from_go_tuf(scene);
     let here = scene.path();
-    private(&here.join("repo/keys"));
-    std::fs::copy(
-        here.join("repo/repository/1.root.json"),
-        here.join("anchor.json"),
-    )
-    .unwrap();
-    std::fs::write(here.join("old"), [elf(62).as_slice(), b"old"].concat()).unwrap();
-    std::fs::write(here.join("new"), [elf(62).as_slice(), b"new"].concat()).unwrap();
     let add = "updates add --path %repo --name orbit --platform linux";
     scene
         .run(&format!("{add} --target %old --version 1.0 -t stable"))
@@ -256,6 +411,43 @@ fn repository(scene: &Scene) {
         "nobody's",
     )
     .unwrap();
+    scene
+        .client("repo/repository", Some("client-0"), TARGET)
+        .unwrap();
+}
+
+/// A repository that go-tuf made, with what commands add to it.
+fn from_go_tuf(scene: &Scene) {
+    copy(&fixtures().join("go-tuf/plaintext-keys"), scene, "repo");
+    let here = scene.path();
+    private(&here.join("repo/keys"));
+    std::fs::copy(
+        here.join("repo/repository/1.root.json"),
+        here.join("anchor.json"),
+    )
+    .unwrap();
+    std::fs::write(here.join("old"), [elf(62).as_slice(), b"old"].concat()).unwrap();
+    std::fs::write(here.join("new"), [elf(62).as_slice(), b"new"].concat()).unwrap();
+    std::fs::write(here.join("release.toml"), RELEASE).unwrap();
+}
+
+/// Targets whose sha256 nobody listed.
+fn one_hash(scene: &Scene) {
+    from_go_tuf(scene);
+    // What fleetpack trusts is remembered.
+    scene.run("updates timestamp --path %repo").unwrap();
+    seen(scene);
+}
+
+fn one_hash_consistent(scene: &Scene) {
+    one_hash(scene);
+    scene
+        .run("updates consistent-snapshot on --path %repo")
+        .unwrap();
+    seen(scene);
+}
+
+fn seen(scene: &Scene) {
     scene
         .client("repo/repository", Some("client-0"), TARGET)
         .unwrap();
@@ -312,6 +504,25 @@ fn published(scene: &Scene) {
     scene.run("updates add --path %repo --target %new --name orbit --platform linux --version 2.0 -t stable").unwrap();
 }
 
+/// Published targets that no metadata name any more.
+fn dropped(scene: &Scene) {
+    published(scene);
+    scene
+        .run("updates remove orbit/linux/edge/orbit --path %repo")
+        .unwrap();
+    scene
+        .run("updates publish %dest --path %repo --lock-time 1s")
+        .unwrap();
+    // Longer than it is spared.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+}
+
+/// What is published has metadata that nobody can read.
+fn broken(scene: &Scene) {
+    published(scene);
+    std::fs::write(scene.path().join("dest/snapshot.json"), "{").unwrap();
+}
+
 fn pulled(scene: &Scene) {
     repository(scene);
     std::fs::create_dir(scene.path().join("dest")).unwrap();
@@ -333,6 +544,15 @@ fn pulled(scene: &Scene) {
 /// The root key is in `vault`.
 fn away(scene: &Scene) {
     repository(scene);
+    take_away(scene);
+}
+
+fn two_keys_away(scene: &Scene) {
+    two_keys(scene);
+    take_away(scene);
+}
+
+fn take_away(scene: &Scene) {
     let here = scene.path();
     std::fs::create_dir_all(here.join("vault/keys")).unwrap();
     for file in ["root.json", "pinned-root.json"] {
@@ -360,6 +580,12 @@ fn carried(scene: &Scene) {
     std::fs::write(scene.path().join("ID"), id).unwrap();
 }
 
+/// The keys' machine has not seen a root yet.
+fn new_vault(scene: &Scene) {
+    carried(scene);
+    std::fs::remove_file(scene.path().join("vault/keys/pinned-root.json")).unwrap();
+}
+
 fn signed(scene: &Scene) {
     carried(scene);
     scene
@@ -369,7 +595,58 @@ fn signed(scene: &Scene) {
 
 /// A repository with the sample agent for every platform.
 fn sample(scene: &Scene) {
-    scene.run("quickstart --dir %qs").unwrap();
-    std::fs::remove_dir_all(scene.path().join("qs/installers")).unwrap();
+    // Made once: keys that nobody uses here take the longest.
+    static MADE: OnceLock<Disk> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let scene = Scene::new(&Disk::default());
+        scene.run("quickstart --dir %qs").unwrap();
+        let folder = scene.path().join("qs");
+        std::fs::remove_dir_all(folder.join("installers")).unwrap();
+        Disk::read(&folder, &Disk::default())
+    });
+    made.restore(&scene.path().join("qs"));
     std::fs::create_dir(scene.path().join("out")).unwrap();
+}
+
+fn teams(scene: &Scene) {
+    sample(scene);
+    let write = |name: &str, text: &str| std::fs::write(scene.path().join(name), text).unwrap();
+    write("secret", "0123456789abcdefghijklmnopqrstuv");
+    write(
+        "teams.toml",
+        "[defaults]\ntype = 'deb'\nfleet-url = 'https://fleet.example.com'\n\
+         update-url = 'qs/updates/repository'\n\
+         update-roots = '@qs/updates/repository/1.root.json'\n\
+         agent-update-url = 'https://updates.example.com'\nenroll-secret-file = 'secret'\n\
+         [[installer]]\nteam = 'one'\n[[installer]]\nteam = 'two'\n",
+    );
+}
+
+fn msi_key(scene: &Scene) {
+    sample(scene);
+    shell(
+        scene,
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout code.key -out code.pem -subj /CN=Maker \
+            -days 3650 -addext extendedKeyUsage=codeSigning -addext keyUsage=digitalSignature",
+    );
+}
+
+fn rpm_key(scene: &Scene) {
+    sample(scene);
+    shell(
+        scene,
+        "mkdir -m 700 gnupg; export GNUPGHOME=$PWD/gnupg
+        gpg --batch --passphrase '' --faked-system-time 20240101T000000 \
+            --quick-gen-key maker@example.com rsa2048 sign never
+        gpg --batch --export-secret-keys --armor >rpm.key
+        gpgconf --kill gpg-agent
+        rm -r gnupg",
+    );
+}
+
+fn shell(scene: &Scene, lines: &str) {
+    let mut shell = Command::new(tools::find("sh").unwrap());
+    shell.args(["-ec", lines]).current_dir(scene.path());
+    let ran = shell.output().unwrap();
+    assert!(ran.status.success(), "{lines}: {ran:?}");
 }

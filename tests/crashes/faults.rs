@@ -10,7 +10,7 @@ use fleetpack::fs::Step;
 use rustix::io::Errno;
 
 use super::cases::{Case, TARGET};
-use super::kills::{go_on, whole_files};
+use super::kills::{go_on, private_keys, whole_files};
 use super::scene::{Disk, Failure, Scene};
 use super::{Recorded, is_private, record};
 
@@ -78,8 +78,9 @@ fn judge(case: &Case, recorded: &Recorded, scene: &Scene, failed: &Failed, at: &
     let now = scene.disk(&recorded.before);
     // What is random from run to run is compared with nothing.
     if case.name != "quickstart" {
-        whole_files(recorded, &now.only(|name| !name.starts_with("home")), at);
+        whole_files(recorded, &now.only(|name| !is_kept_between_runs(name)), at);
     }
+    private_keys(&now, at);
     let (was, is, then) = (
         visible(&recorded.before),
         visible(&now),
@@ -87,8 +88,7 @@ fn judge(case: &Case, recorded: &Recorded, scene: &Scene, failed: &Failed, at: &
     );
     match done {
         Err(failure) if failure.code != case.code || case.code == 0 => {
-            let here = scene.path().display().to_string();
-            assert!(failure.text.contains(&here), "{at}: no path: {failure:?}");
+            assert!(names_a_path(scene, failure), "{at}: no path: {failure:?}");
             // The name is there and the system would not sync the folder: whole, and said.
             let named = *step == Step::SyncFolder && same_names(&is, &then);
             let changed = was.differing(&is);
@@ -97,7 +97,7 @@ fn judge(case: &Case, recorded: &Recorded, scene: &Scene, failed: &Failed, at: &
             // timestamp. Clients are content as it is.
             let content = |place: &&str| scene.client(place, None, TARGET).is_ok();
             let published = same_names(&is, &then) && case.published.iter().all(content);
-            let begun = begun(&now) || named || unsynced || published || gives_up(case);
+            let begun = begun(&now) || named || unsynced || published || case.keeps;
             assert!(changed.is_empty() || begun, "{at}: changed: {changed:?}");
             false
         }
@@ -123,10 +123,16 @@ fn begun(disk: &Disk) -> bool {
     has(".fleetpack/commit.json") || has(".fleetpack/new/complete") || dropped
 }
 
-// Commands whose work is more than one change: a publication is written in the right order,
-// file by file, and clients are asked instead; a signature that was attached stays; quickstart's folder is its own to replace.
-fn gives_up(case: &Case) -> bool {
-    ["publish", "attach", "quickstart"].contains(&case.name)
+/// Whether it says where it failed. Of a batch, the document of its end says so.
+fn names_a_path(scene: &Scene, failure: &Failure) -> bool {
+    let here = scene.path().display().to_string();
+    let told = std::fs::read_to_string(scene.path().join("out/packages.json"));
+    failure.text.contains(&here) || told.is_ok_and(|told| told.contains(&here))
+}
+
+/// A home, and a cache: under a random key, it is another one in every run.
+fn is_kept_between_runs(name: &Path) -> bool {
+    name.starts_with("home") || name.starts_with("cache")
 }
 
 /// The files, but for what fleetpack keeps for itself: its work, its memory, its cache.
@@ -136,7 +142,7 @@ fn visible(disk: &Disk) -> Disk {
             || name.ends_with("signed.json")
             || name.starts_with("repo/keys/upstreams")
             || name.to_string_lossy().contains("keys/published-")
-            || name.starts_with("home");
+            || is_kept_between_runs(name);
         !is_private(name) && !memory
     });
     files.0.retain(|_, (_, bytes)| bytes.is_some());

@@ -4,7 +4,8 @@
 //! The command runs once in this process. Before each step that it does to the file system its
 //! folder is taken down: that is what a kill at this point leaves. For each of these an old
 //! client and a new one look, and the next command goes on ([`kills`]). Then it runs once more
-//! for each step and each error of the system ([`faults`]). `tests/strace` kills real processes.
+//! for each step and each error of the system ([`faults`]). `tests/witness.rs`
+//! kills real processes.
 
 mod cases;
 mod faults;
@@ -16,26 +17,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fleetpack::fs::Step;
 use libtest_mimic::Trial;
 
-use crate::harness::trial;
+use crate::harness::{trial, trial_needing};
+use crate::secrets;
 use cases::Case;
 use scene::{Disk, Scene};
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![trial("crashes/counted", counted)];
+    let mut trials = vec![
+        trial("crashes/counted", counted),
+        trial("crashes/every_command_that_writes", every_command),
+    ];
     for case in cases::all() {
-        let (name, stride) = (case.name, case.stride);
+        let (name, stride, needs) = (case.name, case.stride, case.needs);
         let (kills, faults) = (case.clone(), case);
-        trials.push(trial(&format!("crashes/kill_{name}"), move || {
+        let name = |kind: &str| format!("crashes/{kind}_{name}");
+        trials.push(trial_needing(&name("kill"), needs, move || {
             kills::each(&kills, stride);
         }));
-        trials.push(trial(&format!("crashes/fault_{name}"), move || {
+        trials.push(trial_needing(&name("fault"), needs, move || {
             faults::each(&faults, stride);
         }));
     }
     for case in cases::all().into_iter().filter(|case| case.stride > 1) {
         let name = format!("long_crashes/{}", case.name);
-        let all = trial(&name, move || {
+        let all = trial_needing(&name, case.needs, move || {
             kills::each(&case, 1);
             faults::each(&case, 1);
         });
@@ -44,23 +50,73 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
+/// Commands that only read, and need not be here.
+const READING: &[&str] = &[
+    "updates status",
+    "updates verify",
+    "updates serve",
+    "updates roots",
+    "updates keys list",
+    "updates pending",
+    "updates pending show",
+    "inspect",
+    "doctor",
+    "completions",
+];
+
+/// Every other command that clap knows is among the cases.
+fn every_command() {
+    let cases = cases::all();
+    let (mut missing, mut unknown) = (Vec::new(), READING.to_vec());
+    secrets::walk(&fleetpack::cli::definitions(), "", &mut |path, command| {
+        let alone = !command.has_subcommands() || !command.is_subcommand_required_set();
+        if !alone || path.is_empty() {
+            return;
+        }
+        let words = format!("{path} ");
+        let below: Vec<_> = command.get_subcommands().map(|c| c.get_name()).collect();
+        let there = cases.iter().any(|case| {
+            let rest = format!("{} ", case.command);
+            let rest = rest.strip_prefix(&words).map(str::to_owned);
+            rest.is_some_and(|rest| !below.iter().any(|name| rest.starts_with(name)))
+        });
+        let reads = READING.contains(&path);
+        unknown.retain(|name| *name != path);
+        if there == reads {
+            missing.push(path.to_owned());
+        }
+    });
+    assert_eq!(missing, [""; 0], "neither broken off nor reading, or both");
+    assert_eq!(unknown, [""; 0], "no commands");
+}
+
 /// The README's numbers are those of the commands here.
 fn counted() {
     let quick = cases::all().into_iter().filter(|case| case.stride == 1);
-    let kills: usize = quick.map(|case| record(&case).at.len()).sum();
-    let faults = kills * faults::ERRORS.len();
+    let (mut steps, mut states) = (0, 0);
+    for case in quick {
+        let recorded = record(&case);
+        steps += recorded.at.len();
+        states += recorded.states(1).count();
+    }
+    let faults = steps * faults::ERRORS.len();
     let readme = include_str!("../../README.md");
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
     let said = |what: &str| -> usize {
         let (front, _) = readme.split_once(what).expect("the README says how many");
         let number = front.trim_end().rsplit(' ').next().unwrap();
-        number.replace('\u{a0}', "").parse().unwrap()
+        number.parse().unwrap()
     };
-    eprintln!("{kills} kill points, {faults} fault points without init, package and quickstart");
-    assert!(
-        kills > said("points at which a command is killed"),
-        "{kills}"
+    eprintln!(
+        "{steps} steps, {states} states, {faults} fault points of the commands that are tried whole"
     );
-    assert!(faults > said("at which a call fails"), "{faults}");
+    for (found, what) in [
+        (steps, "steps before which a command is killed"),
+        (states, "different states"),
+        (faults, "points at which a call fails"),
+    ] {
+        assert!(found > said(what), "{found} {what}");
+    }
 }
 
 /// A run of a case's command with a look before every step.
@@ -71,6 +127,19 @@ struct Recorded {
     /// What a kill before each step leaves.
     at: Vec<(Step, Disk)>,
     after: Disk,
+}
+
+impl Recorded {
+    /// What kills before every `stride`-th step leave, with the steps' numbers. Steps that change
+    /// no content, such as syncing, leave what the one before left: these are left out.
+    fn states(&self, stride: usize) -> impl Iterator<Item = (usize, &Step, &Disk)> {
+        let mut last: Option<&Disk> = None;
+        let points = self.at.iter().enumerate().step_by(stride);
+        points.filter_map(move |(index, (step, disk))| {
+            let same = last.replace(disk) == Some(disk);
+            (!same).then_some((index, step, disk))
+        })
+    }
 }
 
 fn record(case: &Case) -> Recorded {
