@@ -197,6 +197,7 @@ fn rehash(name: &'static str, prepare: fn(&Scene), may_fail: bool) -> Case {
 }
 
 fn others() -> Vec<Case> {
+    const INIT_ELSEWHERE: &str = "updates init --path %fresh --keys %keys --state %state.json";
     const MAN: &str = "man %pages";
     const QUICKSTART: &str = "quickstart --dir %qs";
     vec![
@@ -206,6 +207,13 @@ fn others() -> Vec<Case> {
             next: &["updates init --path %fresh"],
             then: Some("updates timestamp --path %fresh"),
             ..plain("init", nothing, "updates init --path %fresh")
+        },
+        Case {
+            published: &[],
+            stride: 29,
+            next: &[INIT_ELSEWHERE],
+            then: Some("updates timestamp --path %fresh --keys %keys --state %state.json"),
+            ..plain("init_elsewhere", nothing, INIT_ELSEWHERE)
         },
         plain(
             "mirror",
