@@ -139,6 +139,23 @@ impl Target {
         format!("{}/{}", self.folder(channel), self.file)
     }
 
+    /// The archive whose program lies at this path below `bin`, and its channel; `None` when
+    /// it is not where an unpacked program lies.
+    pub fn of_unpacked(path: &str) -> Option<(Self, &str)> {
+        let mut words = path.splitn(4, '/');
+        let (component, platform, channel) = (words.next()?, words.next()?, words.next()?);
+        let inner = words.next()?;
+        let targets = Component::ALL
+            .into_iter()
+            .flat_map(|component| Platform::ALL.map(|platform| Self::of(component, platform)));
+        let mut targets = targets.filter(|target| {
+            target.component.word() == component
+                && target.platform == platform
+                && target.unpacked == Some(inner)
+        });
+        targets.next().map(|target| (target, channel))
+    }
+
     /// The target's name without its last part: the folder below `bin` on a host.
     pub fn folder(&self, channel: &str) -> String {
         format!("{}/{}/{channel}", self.component, self.platform)
@@ -189,6 +206,27 @@ mod tests {
         ];
         for (component, platform, name) in cases {
             assert_eq!(Target::of(component, platform).name("stable"), name);
+        }
+    }
+
+    #[test]
+    fn unpacked_programs_are_known_by_where_they_lie() {
+        for (path, name) in [
+            (
+                "desktop/linux/edge/fleet-desktop/fleet-desktop",
+                Some("desktop/linux/edge/desktop.tar.gz"),
+            ),
+            (
+                "osqueryd/macos-app/stable/osquery.app/Contents/MacOS/osqueryd",
+                Some("osqueryd/macos-app/stable/osqueryd.app.tar.gz"),
+            ),
+            ("desktop/linux/edge/fleet-desktop/README", None),
+            ("desktop/windows/edge/fleet-desktop/fleet-desktop", None),
+            ("orbit/linux/stable/orbit", None),
+            ("orbit", None),
+        ] {
+            let found = Target::of_unpacked(path).map(|(target, channel)| target.name(channel));
+            assert_eq!(found.as_deref(), name, "{path}");
         }
     }
 }

@@ -202,6 +202,7 @@ fn agent_text(agent: &Agent, now: Timestamp, lines: &mut Lines) {
         let verdict = match component.is_target {
             Some(true) => "as the packaged metadata have it",
             Some(false) => "NOT what the packaged metadata have",
+            None if component.sha512.is_none() => "without its digest",
             None => "not in the packaged metadata",
         };
         lines.pair(

@@ -4,7 +4,7 @@
 //! agent share. The packaged metadata are parsed, not verified: there is nothing here to
 //! verify them by. Programs are held against them all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use serde::Serialize;
@@ -46,6 +46,9 @@ pub struct Agent {
     /// The trust anchor as it lies there.
     #[serde(skip)]
     pub anchor: Option<Vec<u8>>,
+    /// Certificates that the update server's is checked against (PEM), when there are own ones.
+    #[serde(skip)]
+    pub update_certificates: Option<Vec<u8>>,
     /// The packaged metadata as they lie there, when all four do.
     #[serde(skip)]
     pub documents: Option<fetched::Documents>,
@@ -97,16 +100,31 @@ pub struct Component {
     pub is_target: Option<bool>,
     /// Digest of the target, lower-case hex; of an unpacked one it is not known.
     pub sha256: Option<String>,
-    /// Digest of the target, lower-case hex.
-    pub sha512: String,
+    /// Digest of the target, lower-case hex; without the archive it is what its `.sha512` says.
+    pub sha512: Option<String>,
+    /// What the `.sha512` of an archive is; `None` where the target is the program itself.
+    #[serde(skip)]
+    pub beside: Option<Beside>,
+}
+
+/// The `.sha512` beside an unpacked program, which agents read in place of the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// It is not there. Agents hash the archive then, where that is.
+    Missing,
+    /// What is in it is no sha512.
+    Unreadable,
+    /// It is the digest that the packaged metadata list, or not; `None` when these do not list
+    /// the target by its sha512.
+    Digest(Option<bool>),
 }
 
 /// Digests of a target, lower-case hex.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Program {
     /// Unknown of an unpacked target: only its sha512 lies beside it.
     sha256: Option<String>,
-    sha512: String,
+    sha512: Option<String>,
 }
 
 impl Program {
@@ -114,16 +132,17 @@ impl Program {
         let digests = Digests::read(&mut contents)?;
         Ok(Self {
             sha256: Some(hex::encode(digests.sha256)),
-            sha512: hex::encode(digests.sha512),
+            sha512: Some(hex::encode(digests.sha512)),
         })
     }
 
     /// Of an unpacked target, by the digest that lies beside it.
     fn beside(text: &[u8]) -> Option<Self> {
-        let sha512 = std::str::from_utf8(text.trim_ascii()).ok()?;
+        let mut sha512 = [0; 64];
+        hex::decode_to_slice(text.trim_ascii(), &mut sha512).ok()?;
         Some(Self {
             sha256: None,
-            sha512: sha512.to_ascii_lowercase(),
+            sha512: Some(hex::encode(sha512)),
         })
     }
 
@@ -131,7 +150,7 @@ impl Program {
     fn is(&self, listed: &Hashes) -> Option<bool> {
         let pairs = [
             (listed.get("sha256"), self.sha256.as_deref()),
-            (listed.get("sha512"), Some(self.sha512.as_str())),
+            (listed.get("sha512"), self.sha512.as_deref()),
         ];
         let compared = pairs
             .into_iter()
@@ -170,6 +189,8 @@ pub(super) struct Gathered {
     small: BTreeMap<String, Zeroizing<Vec<u8>>>,
     /// Targets by their names, and orbit's copy by its path.
     programs: BTreeMap<String, Program>,
+    /// What the `.sha512` of an archive says, by the target's name; `None` when it is no digest.
+    beside: BTreeMap<String, Option<Program>>,
 }
 
 impl Gathered {
@@ -178,18 +199,22 @@ impl Gathered {
         let path = inner_path(&found.path);
         let target = path.strip_prefix("bin/");
         if let Some(target) = target.filter(|name| is_target(name) || *name == WINDOWS_COPY) {
-            let program = match target.ends_with(".sha512") {
-                true => small(found, contents)?.and_then(|text| Program::beside(&text)),
-                false => Some(Program::read(contents)?),
-            };
-            let target = target.strip_suffix(".sha512").unwrap_or(target);
-            self.programs
-                .extend(program.map(|program| (target.to_owned(), program)));
+            if let Some(archive) = target.strip_suffix(".sha512") {
+                let said = small(found, contents)?.and_then(|text| Program::beside(&text));
+                self.beside.insert(archive.to_owned(), said);
+            } else {
+                let program = Program::read(contents)?;
+                self.programs.insert(target.to_owned(), program);
+            }
             return Ok(());
         }
         let wanted = matches!(
             path,
-            "updates-metadata.json" | "tuf-metadata.json" | "secret.txt" | "/etc/default/orbit"
+            "updates-metadata.json"
+                | "tuf-metadata.json"
+                | "secret.txt"
+                | "update.pem"
+                | "/etc/default/orbit"
         );
         let daemon = path.starts_with("/Library/LaunchDaemons/") && path.ends_with(".plist");
         if (wanted || daemon)
@@ -238,8 +263,10 @@ impl Gathered {
                 value: None,
                 hidden: secret,
             },
-            components: self.components(documents.as_ref().and_then(|d| d.targets.as_ref())),
+            components: self
+                .components(package, documents.as_ref().and_then(|d| d.targets.as_ref())),
             anchor: documents.as_ref().map(|documents| documents.anchor.clone()),
+            update_certificates: self.small.get("update.pem").map(|pem| pem.to_vec()),
             documents: documents.as_ref().and_then(|d| d.whole.clone()),
             trust: documents.map(|documents| documents.trust),
             variables,
@@ -301,23 +328,42 @@ impl Gathered {
         variables.max_by_key(BTreeMap::len).unwrap_or_default()
     }
 
-    fn components(&self, targets: Option<&Targets>) -> Vec<Component> {
-        let components = self.programs.iter().map(|(target, program)| {
+    fn components(&self, package: &Package, targets: Option<&Targets>) -> Vec<Component> {
+        let unpacked = package.files.iter().filter_map(|found| {
+            let path = inner_path(&found.path).strip_prefix("bin/")?;
+            let (target, channel) = component::Target::of_unpacked(path)?;
+            Some(target.name(channel))
+        });
+        let unpacked: BTreeSet<_> = unpacked.collect();
+        let programs = self.programs.keys().chain(self.beside.keys());
+        let names: BTreeSet<_> = programs.chain(&unpacked).collect();
+        let components = names.into_iter().map(|target| {
+            let said = self.beside.get(target);
+            let archive = unpacked.contains(target) || target.ends_with(".tar.gz");
+            let program = self.programs.get(target);
+            let program = program.or_else(|| said?.as_ref()).cloned();
+            let program = program.unwrap_or_default();
             let mut words = target.split('/').map(str::to_owned);
             let mut word = || words.next().unwrap_or_default();
             let listed = targets.and_then(|targets| targets.targets.get(target));
             let version =
                 listed.and_then(|listed| listed.custom.as_ref()?.get("version")?.as_str());
-            let is_target = listed.and_then(|listed| program.is(&listed.hashes));
+            let is = |program: &Program| listed.and_then(|listed| program.is(&listed.hashes));
+            let beside = match said {
+                None => Beside::Missing,
+                Some(None) => Beside::Unreadable,
+                Some(Some(said)) => Beside::Digest(is(said)),
+            };
             Component {
                 name: word(),
                 platform: word(),
                 channel: word(),
                 target: target.clone(),
                 version: version.map(str::to_owned),
-                is_target,
-                sha256: program.sha256.clone(),
-                sha512: program.sha512.clone(),
+                is_target: is(&program),
+                sha256: program.sha256,
+                sha512: program.sha512,
+                beside: archive.then_some(beside),
             }
         });
         components.collect()
@@ -404,33 +450,29 @@ mod tests {
     #[test]
     fn programs_are_held_against_the_digests_that_are_listed() {
         let read = Program::read(&mut &b"a program"[..]).unwrap();
-        let beside = Program::beside(read.sha512.to_uppercase().as_bytes()).unwrap();
+        let sha512 = read.sha512.as_deref().unwrap();
+        let beside = Program::beside(sha512.to_uppercase().as_bytes()).unwrap();
         let sha256 = read.sha256.as_deref().unwrap();
         let other = "0".repeat(64);
         for (name, program, listed, expected) in [
             (
                 "both",
                 &read,
-                vec![("sha256", sha256), ("sha512", &read.sha512)],
+                vec![("sha256", sha256), ("sha512", sha512)],
                 Some(true),
             ),
             ("sha256 alone", &read, vec![("sha256", sha256)], Some(true)),
-            (
-                "sha512 alone",
-                &read,
-                vec![("sha512", &*read.sha512)],
-                Some(true),
-            ),
+            ("sha512 alone", &read, vec![("sha512", sha512)], Some(true)),
             (
                 "one of two",
                 &read,
-                vec![("sha256", &other), ("sha512", &read.sha512)],
+                vec![("sha256", &*other), ("sha512", sha512)],
                 Some(false),
             ),
             (
                 "unpacked",
                 &beside,
-                vec![("sha256", sha256), ("sha512", &read.sha512)],
+                vec![("sha256", sha256), ("sha512", sha512)],
                 Some(true),
             ),
             (
@@ -445,5 +487,19 @@ mod tests {
             let hashes = serde_json::from_value(serde_json::to_value(listed).unwrap()).unwrap();
             assert_eq!(program.is(&hashes), expected, "{name}");
         }
+    }
+    #[test]
+    fn what_is_no_digest_is_none() {
+        for text in [
+            "",
+            "none",
+            "0123456789abcdef",
+            &"0".repeat(127),
+            &"g".repeat(128),
+        ] {
+            assert!(Program::beside(text.as_bytes()).is_none(), "{text:?}");
+        }
+        let line = format!("{}\n", "0".repeat(128));
+        assert!(Program::beside(line.as_bytes()).is_some());
     }
 }

@@ -10,7 +10,7 @@ mod agent;
 mod change;
 pub mod variables;
 
-pub use agent::{Agent, Component, Document, Secret, Trust};
+pub use agent::{Agent, Beside, Component, Document, Secret, Trust};
 pub use change::{Change, difference};
 
 use std::fs::File;

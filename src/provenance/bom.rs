@@ -84,10 +84,10 @@ fn programs(report: &Report) -> Vec<Component> {
         );
         component.group = Some(NormalizedString::new("fleetdm"));
         let mut hashes: Vec<_> = program.sha256.iter().map(|hex| sha256(hex)).collect();
-        hashes.push(Hash {
+        hashes.extend(program.sha512.iter().map(|hex| Hash {
             alg: HashAlgorithm::SHA_512,
-            content: HashValue(program.sha512.clone()),
-        });
+            content: HashValue(hex.clone()),
+        }));
         component.hashes = Some(Hashes(hashes));
         component.properties = Some(Properties(vec![
             Property::new("fleetpack:target", &program.target),

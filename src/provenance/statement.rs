@@ -119,7 +119,9 @@ fn inputs(report: &Report, scripts: &[(&str, String)]) -> Vec<Value> {
         if let Some(sha256) = &program.sha256 {
             digest.insert("sha256".into(), sha256.as_str().into());
         }
-        digest.insert("sha512".into(), program.sha512.as_str().into());
+        if let Some(sha512) = &program.sha512 {
+            digest.insert("sha512".into(), sha512.as_str().into());
+        }
         json!({
             "name": format!("targets/{}", program.target),
             "digest": digest,
