@@ -1,11 +1,12 @@
 //! `fleetpack doctor`: seeded faults by name; each is named, and no other.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use libtest_mimic::Trial;
 
+use crate::errors::hint_fault;
 use crate::harness::agent::{orbit, osqueryd, publish};
 use crate::harness::faults::FaultServer;
 use crate::harness::schema::conforms;
@@ -13,7 +14,7 @@ use crate::harness::scratch::Run;
 use crate::harness::server::{Server, free_port};
 use crate::harness::{Scratch, trial, trial_needing};
 
-const TOOLS: &[&str] = &["nginx", "faketime", "dpkg-deb", "openssl"];
+const TOOLS: &[&str] = &["nginx", "faketime", "dpkg-deb", "openssl", "tar"];
 const SECRET: &str = "made-up-for-this-test-alone";
 /// Not a secret that lasts.
 const SHORT: &str = "made-up";
@@ -24,6 +25,28 @@ type Case = (&'static str, &'static [&'static str], fn(&Scratch) -> Run);
 const CASES: &[Case] = &[
     ("healthy_folder", &[], |s| folder(s, &[&deb(s, URL)])),
     ("healthy_server", &[], |s| server(s, "")),
+    ("healthy_without_memory", &[], |s| {
+        std::fs::remove_file(s.join("tuf/keys/state.json")).unwrap();
+        folder(s, &[&deb(s, URL)])
+    }),
+    ("healthy_with_a_private_authority", &[], |s| {
+        let (run, certificate) = private_authority(s);
+        run.arg("--update-tls-certificate").arg(certificate)
+    }),
+    ("healthy_with_the_installers_authority", &[], |s| {
+        let (server, certificate) = FaultServer::tls(&s.join("tuf/repository"), s);
+        let package = packaged(s, &server.url, SECRET, "installer.deb");
+        package
+            .arg("--update-tls-certificate")
+            .arg(certificate)
+            .ok();
+        let run = address(s, &server.url).arg("installer.deb");
+        std::mem::forget(server);
+        run
+    }),
+    ("healthy_with_any_certificate", &[], |s| {
+        private_authority(s).0.arg("--insecure")
+    }),
     ("expires_soon", &["expires-soon"], |s| {
         folder(s, &[]).at("+10d")
     }),
@@ -43,6 +66,50 @@ const CASES: &[Case] = &[
         s.write(&format!("tuf/repository/{ORBIT}"), "cut off");
         folder(s, &[])
     }),
+    ("missing_file_on_a_server", &["missing-file"], |s| {
+        let run = server(s, "");
+        std::fs::remove_file(s.join(format!("tuf/repository/{ORBIT}"))).unwrap();
+        run
+    }),
+    ("missing_file_that_nobody_follows", &[], |s| {
+        let server = serve(s, "");
+        std::fs::remove_file(s.join(format!("tuf/repository/{ORBIT}"))).unwrap();
+        let run = address(s, &server.url);
+        keep(server);
+        run
+    }),
+    ("missing_file_is_403", &["missing-file"], |s| {
+        server(
+            s,
+            "location = /targets/orbit/linux/stable/orbit { return 403; }",
+        )
+    }),
+    ("missing_file_by_its_digest", &["missing-file"], |s| {
+        updates(s, "consistent-snapshot on");
+        let run = server(s, "");
+        let folder = s.join("tuf/repository/targets/orbit/linux/stable");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap() != "orbit" {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        run
+    }),
+    ("wrong_length_on_a_server", &["wrong-length"], |s| {
+        let run = server(s, "");
+        s.write(&format!("tuf/repository/{ORBIT}"), "cut off");
+        run
+    }),
+    (
+        "missing_file_in_a_published_folder",
+        &["missing-file"],
+        |s| {
+            let installer = deb(s, URL);
+            std::fs::remove_file(s.join(format!("tuf/repository/{ORBIT}"))).unwrap();
+            address(s, "tuf/repository").arg(installer)
+        },
+    ),
     ("missing_root", &["missing-root"], |s| {
         updates(s, "rotate timestamp");
         std::fs::remove_file(s.join("tuf/repository/1.root.json")).unwrap();
@@ -54,6 +121,71 @@ const CASES: &[Case] = &[
         fill(s);
         folder(s, &[&installer])
     }),
+    ("foreign_installer_alone", &["foreign-root"], |s| {
+        let server = serve(s, "");
+        let installer = deb(s, &server.url);
+        std::fs::rename(s.join("tuf"), s.join("former")).unwrap();
+        fill(s);
+        let run = doctor(s)
+            .arg("--update-url")
+            .arg(&server.url)
+            .arg(installer);
+        keep(server);
+        run
+    }),
+    ("foreign_installer_first", &["foreign-root"], |s| {
+        let server = serve(s, "");
+        packaged(s, &server.url, SECRET, "foreign.deb").ok();
+        std::fs::rename(s.join("tuf"), s.join("former")).unwrap();
+        fill(s);
+        let run = doctor(s).arg("--update-url").arg(&server.url);
+        let run = run.arg("foreign.deb").arg(deb(s, &server.url));
+        keep(server);
+        run
+    }),
+    ("untrusted_by_its_own_installer", &["untrusted"], |s| {
+        let server = serve(s, "");
+        let installer = deb(s, &server.url);
+        spoil(s);
+        let run = doctor(s)
+            .arg("--update-url")
+            .arg(&server.url)
+            .arg(installer);
+        keep(server);
+        run
+    }),
+    (
+        "untrusted_and_wrong_mode",
+        &["untrusted", "wrong-mode"],
+        |s| {
+            let installer = changed(s, |tree| {
+                mode(&tree.join("opt/orbit/updates-metadata.json"), 0o644)
+            });
+            spoil(s);
+            folder(s, &[&installer])
+        },
+    ),
+    (
+        "untrusted_and_private_key",
+        &["private-key", "untrusted"],
+        |s| {
+            let keys = s.join("tuf/keys/targets.json");
+            s.copy(&keys, "tuf/repository/targets-key.json");
+            spoil(s);
+            folder(s, &[])
+        },
+    ),
+    (
+        "untrusted_and_keys_published",
+        &["private-key-published", "untrusted"],
+        |s| {
+            spoil(s);
+            let server = Server::nginx(s, &s.join("tuf"));
+            let run = address(s, &format!("{}/repository", server.url));
+            keep(server);
+            run
+        },
+    ),
     ("missing_channel", &["missing-channel"], |s| {
         let installer = deb(s, URL);
         updates(s, "remove orbit/linux/stable/orbit");
@@ -65,6 +197,84 @@ const CASES: &[Case] = &[
             std::fs::write(program, "another program").unwrap();
         });
         folder(s, &[&installer])
+    }),
+    ("archive_differs", &["stale-program"], |s| {
+        let installer = desktop(s, |folder| {
+            std::fs::write(folder.join("desktop.tar.gz"), "another").unwrap();
+        });
+        folder(s, &[&installer])
+    }),
+    ("sha512_differs", &["stale-sha512"], |s| {
+        let installer = desktop(s, |folder| {
+            std::fs::write(folder.join(DIGEST), "0".repeat(128)).unwrap();
+        });
+        folder(s, &[&installer])
+    }),
+    ("sha512_differs_without_archive", &["stale-sha512"], |s| {
+        let installer = desktop(s, |folder| {
+            std::fs::remove_file(folder.join("desktop.tar.gz")).unwrap();
+            std::fs::write(folder.join(DIGEST), "0".repeat(128)).unwrap();
+        });
+        folder(s, &[&installer])
+    }),
+    ("sha512_is_none", &["stale-sha512"], |s| {
+        let installer = desktop(s, |folder| {
+            std::fs::write(folder.join(DIGEST), "none").unwrap();
+        });
+        folder(s, &[&installer])
+    }),
+    ("sha512_missing", &["stale-sha512"], |s| {
+        let installer = desktop(s, |folder| {
+            std::fs::remove_file(folder.join("desktop.tar.gz")).unwrap();
+            std::fs::remove_file(folder.join(DIGEST)).unwrap();
+        });
+        folder(s, &[&installer])
+    }),
+    ("sha512_missing_beside_its_archive", &[], |s| {
+        let installer = desktop(s, |folder| {
+            std::fs::remove_file(folder.join(DIGEST)).unwrap();
+        });
+        folder(s, &[&installer])
+    }),
+    ("metadata_readable_on_hosts", &["wrong-mode"], |s| {
+        let installer = changed(s, |tree| {
+            mode(&tree.join("opt/orbit/tuf-metadata.json"), 0o640)
+        });
+        folder(s, &[&installer])
+    }),
+    ("key_readable_on_hosts", &["wrong-mode"], |s| {
+        let installer = changed(s, |tree| {
+            let key = tree.join("opt/orbit/update_client.key");
+            std::fs::write(&key, "a key").unwrap();
+            mode(&key, 0o644);
+        });
+        folder(s, &[&installer])
+    }),
+    ("settings_writable_on_hosts", &["wrong-mode"], |s| {
+        let installer = changed(s, |tree| mode(&tree.join("etc/default/orbit"), 0o620));
+        folder(s, &[&installer])
+    }),
+    ("program_cannot_be_started", &["wrong-mode"], |s| {
+        let installer = changed(s, |tree| {
+            mode(&tree.join("opt/orbit/bin/orbit/linux/stable/orbit"), 0o644)
+        });
+        folder(s, &[&installer])
+    }),
+    ("folder_writable_on_hosts", &["wrong-mode"], |s| {
+        let installer = changed(s, |tree| mode(&tree.join("opt/orbit/bin"), 0o777));
+        folder(s, &[&installer])
+    }),
+    ("target_not_readable", &["wrong-mode"], |s| {
+        mode(&s.join(format!("tuf/repository/{ORBIT}")), 0o640);
+        folder(s, &[])
+    }),
+    ("folder_not_readable", &["wrong-mode"], |s| {
+        mode(&s.join("tuf/repository/targets"), 0o750);
+        folder(s, &[])
+    }),
+    ("key_file_readable", &["wrong-mode"], |s| {
+        mode(&s.join("tuf/keys/timestamp.json"), 0o644);
+        folder(s, &[])
     }),
     ("secret_readable_on_hosts", &["secret-readable"], |s| {
         let installer = changed(s, |tree| mode(&tree.join("etc/default/orbit"), 0o644));
@@ -122,6 +332,12 @@ const CASES: &[Case] = &[
     ("missing_root_is_403", &["missing-root-not-404"], |s| {
         server(s, "location = /2.root.json { return 403; }")
     }),
+    ("missing_root_is_403_made_404", &[], |s| {
+        server(
+            s,
+            "location = /2.root.json { error_page 403 =404 /404; return 403; }",
+        )
+    }),
     ("compressed", &["content-encoding"], |s| {
         server(
             s,
@@ -149,27 +365,19 @@ const CASES: &[Case] = &[
         keep(server);
         run
     }),
-    ("tls", &["tls"], |s| {
-        let (server, _) = FaultServer::tls(&s.join("tuf/repository"), s);
-        let run = address(s, &server.url);
-        // It ends with the process.
-        std::mem::forget(server);
-        run
-    }),
+    ("tls", &["tls"], |s| private_authority(s).0),
     ("unreachable", &["unreachable"], |s| {
         address(s, &format!("http://127.0.0.1:{}", free_port()))
     }),
     ("untrusted", &["untrusted"], |s| {
-        s.write(
-            "tuf/repository/timestamp.json",
-            r#"{"signatures":[],"signed":{}}"#,
-        );
+        spoil(s);
         folder(s, &[])
     }),
 ];
 
 const URL: &str = "https://updates.example.com";
 const ORBIT: &str = "targets/orbit/linux/stable/orbit";
+const DIGEST: &str = "desktop.tar.gz.sha512";
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
@@ -187,6 +395,9 @@ pub fn trials() -> Vec<Trial> {
             assert_eq!(names, expected.iter().copied().collect(), "{}", ran.text());
             assert_eq!(ran.code, Some(i32::from(faults)), "{}", ran.stderr);
             assert!(!format!("{}{}", ran.text(), ran.stderr).contains(SECRET));
+            for hint in found.iter().filter_map(|one| one["hint"].as_str()) {
+                assert_eq!(hint_fault(hint), None, "{hint}");
+            }
             STARTED.with_borrow_mut(Vec::clear);
         })
     });
@@ -284,16 +495,56 @@ fn deb(scratch: &Scratch, url: &str) -> String {
 }
 
 fn package(scratch: &Scratch, url: &str, secret: &str) -> String {
-    let words = "package --type deb --update-roots @root.json --update-url tuf/repository \
-        --fleet-url https://fleet.example.com --outfile installer.deb --agent-update-url";
-    let run = scratch.fleetpack(words.split_whitespace()).arg(url);
-    run.arg("--enroll-secret").arg(secret).ok();
+    packaged(scratch, url, secret, "installer.deb").ok();
     "installer.deb".to_owned()
+}
+
+fn packaged(scratch: &Scratch, url: &str, secret: &str, file: &str) -> Run {
+    let words = "package --type deb --update-roots @root.json --update-url tuf/repository \
+        --fleet-url https://fleet.example.com --agent-update-url";
+    let run = scratch.fleetpack(words.split_whitespace()).arg(url);
+    let run = run.arg("--enroll-secret").arg(secret);
+    run.arg("--outfile").arg(file)
+}
+
+/// Examines a server whose certificate no public authority signed; answers that as well.
+fn private_authority(scratch: &Scratch) -> (Run, PathBuf) {
+    let (server, certificate) = FaultServer::tls(&scratch.join("tuf/repository"), scratch);
+    let run = address(scratch, &server.url).arg(deb(scratch, &server.url));
+    // It ends with the process.
+    std::mem::forget(server);
+    (run, certificate)
+}
+
+/// No client accepts it any more.
+fn spoil(scratch: &Scratch) {
+    scratch.write(
+        "tuf/repository/timestamp.json",
+        r#"{"signatures":[],"signed":{}}"#,
+    );
+}
+
+/// An installer with Fleet Desktop, whose folder is changed.
+fn desktop(scratch: &Scratch, change: fn(&Path)) -> String {
+    scratch.write_program("unpacked/fleet-desktop/fleet-desktop", "#!/bin/sh\n");
+    let words = "-C unpacked -czf desktop.tar.gz fleet-desktop";
+    scratch.tool("tar", words.split(' ')).ok();
+    let archive = scratch.join("desktop.tar.gz");
+    publish(scratch, "1.2.3", &[("desktop", &archive)]);
+    let run = packaged(scratch, URL, SECRET, "installer.deb");
+    run.arg("--fleet-desktop").ok();
+    rebuilt(scratch, |tree| {
+        change(&tree.join("opt/orbit/bin/desktop/linux/stable"))
+    })
 }
 
 /// An installer taken apart, changed and put together again.
 fn changed(scratch: &Scratch, change: fn(&Path)) -> String {
     deb(scratch, URL);
+    rebuilt(scratch, change)
+}
+
+fn rebuilt(scratch: &Scratch, change: impl Fn(&Path)) -> String {
     scratch
         .tool("dpkg-deb", ["-R", "installer.deb", "tree"])
         .ok();

@@ -1,21 +1,34 @@
 //! An installer beside the repository that its hosts will ask.
 
 use std::collections::BTreeSet;
-use std::fs::Metadata;
-use std::os::unix::fs::PermissionsExt;
 
-use super::Diagnosis;
+use super::again::{again, again_with, word};
+use super::{Diagnosis, modes};
 use crate::agent::inventory::Parts;
-use crate::inspect::{Agent, Report};
+use crate::inspect::{Agent, Beside, Component, Installed, Report};
 
-/// What is known of the repository.
+/// The repository.
 pub struct Repository<'a> {
     /// Folder or URL.
     pub place: &'a str,
+    /// What it holds; `None` when it could not be verified.
+    pub trusted: Option<Trusted<'a>>,
+}
+
+/// What is known of a verified repository.
+pub struct Trusted<'a> {
     /// Names of its targets.
     pub targets: BTreeSet<&'a str>,
     /// Versions of root, timestamp, snapshot, targets.
     pub versions: [u64; 4],
+}
+
+/// The installer's own file.
+pub struct OnDisk<'a> {
+    /// Its path, as it was given.
+    pub path: &'a str,
+    /// Its permission bits.
+    pub mode: u32,
 }
 
 /// Files that hold the enroll secret, by the end of their paths.
@@ -23,13 +36,14 @@ const SECRET_FILES: [&str; 2] = ["/etc/default/orbit", "secret.txt"];
 /// Fewer characters can be guessed.
 const SHORT: usize = 16;
 
-/// Holds it against the repository; `on_disk` is the installer's own file. `leads` says why
-/// its trust anchor does not lead to the repository's root, when it does not.
+/// Holds it against the repository. `foreign` says why its trust anchor does not lead to the
+/// repository's root, when it does not. Of a repository that could not be verified, only what
+/// the installer says of itself is looked at.
 pub fn installer(
     report: &Report,
-    on_disk: &Metadata,
+    on_disk: &OnDisk<'_>,
     repository: &Repository<'_>,
-    leads: Option<String>,
+    foreign: Option<String>,
 ) -> Vec<Diagnosis> {
     let about = report.file.name.as_str();
     let Some(agent) = &report.agent else {
@@ -37,39 +51,59 @@ pub fn installer(
         return vec![Diagnosis::fault("no-agent", about, message)];
     };
     let mut found = Vec::new();
-    found.extend(leads.map(|why| {
-        let message = format!(
-            "its trust anchor does not lead to {}: {why}",
-            repository.place
+    let place = repository.place;
+    found.extend(foreign.map(|why| {
+        let message = format!("its trust anchor does not lead to {place}: {why}");
+        let hint = format!(
+            "fleetpack updates roots > root.json; {}",
+            again(report, place)
         );
-        Diagnosis::fault("foreign-root", about, message).or_try(
-            "fleetpack updates roots > root.json, then package with --update-roots @root.json",
-        )
+        Diagnosis::fault("foreign-root", about, message).or_try(hint)
     }));
     if agent.trust.is_none() {
         let message = "it holds no trust anchor: agents do not start to update".to_owned();
-        found.push(Diagnosis::fault("no-trust-anchor", about, message));
+        let fault = Diagnosis::fault("no-trust-anchor", about, message);
+        found.push(fault.or_try(again(report, place)));
     }
-    found.extend(address(about, agent, repository));
-    found.extend(rolled_back(about, agent, repository));
-    found.extend(programs(about, agent));
-    found.extend(channels(about, agent, repository));
-    found.extend(secret(about, report, agent, on_disk));
+    found.extend(address(report, agent, place));
+    if let Some(trusted) = &repository.trusted {
+        found.extend(rolled_back(about, agent, place, trusted));
+        found.extend(channels(about, agent, place, trusted));
+    }
+    let programs = agent.components.iter();
+    found.extend(programs.filter_map(|program| stale(report, program, place)));
+    let open = agent.secret.inside.then(|| readable(report)).flatten();
+    found.extend(secret(report, agent, on_disk, open, place));
+    let told = open.map(|file| file.path.as_str());
+    found.extend(modes::installer(report, place, told));
     found
 }
 
-fn address(about: &str, agent: &Agent, repository: &Repository<'_>) -> Vec<Diagnosis> {
+/// Names of the targets that the hosts of an installer follow: each program in its channel.
+pub fn followed(agent: &Agent) -> impl Iterator<Item = String> {
+    let programs = agent.components.iter();
+    programs.filter_map(|program| {
+        let channel = agent.channels.get(&program.name);
+        let channel = channel.unwrap_or(&program.channel);
+        Some(Parts::of(&program.target)?.in_channel(channel))
+    })
+}
+
+fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
+    let about = report.file.name.as_str();
     let mut found = Vec::new();
     let plain = |url: &str| url.trim_end_matches('/').to_owned();
     if let Some(url) = agent.update_url.as_deref()
-        && repository.place.contains("://")
-        && plain(url) != plain(repository.place)
+        && place.contains("://")
+        && plain(url) != plain(place)
     {
-        let message = format!(
-            "its hosts ask {url} for updates, and not {}",
-            repository.place
-        );
-        found.push(Diagnosis::warning("other-repository", about, message));
+        let message = format!("its hosts ask {url} for updates, and not {place}");
+        let warning = Diagnosis::warning("other-repository", about, message);
+        found.push(warning.or_try(again_with(
+            report,
+            place,
+            &format!("--agent-update-url {}", word(place)),
+        )));
     }
     if let Some(url) = agent
         .update_url
@@ -77,10 +111,12 @@ fn address(about: &str, agent: &Agent, repository: &Repository<'_>) -> Vec<Diagn
         .filter(|url| url.starts_with("file:"))
     {
         let message = format!("its hosts look for updates in {url}, on their own disks");
-        found.push(
-            Diagnosis::fault("local-repository", about, message)
-                .or_try("package with --agent-update-url https://updates.example.com"),
-        );
+        let fault = Diagnosis::fault("local-repository", about, message);
+        found.push(fault.or_try(again_with(
+            report,
+            place,
+            "--agent-update-url https://updates.example.com",
+        )));
     }
     if let Some(url) = agent
         .fleet_url
@@ -88,13 +124,20 @@ fn address(about: &str, agent: &Agent, repository: &Repository<'_>) -> Vec<Diagn
         .filter(|url| url.starts_with("http:"))
     {
         let message = format!("its hosts talk to {url} without TLS, and send the enroll secret so");
-        found.push(Diagnosis::fault("fleet-without-tls", about, message));
+        let https = word(&url.replacen("http:", "https:", 1));
+        let hint = again_with(report, place, &format!("--fleet-url {https}"));
+        found.push(Diagnosis::fault("fleet-without-tls", about, message).or_try(hint));
     }
     found
 }
 
 /// Agents remember what they were installed with, and refuse anything older.
-fn rolled_back(about: &str, agent: &Agent, repository: &Repository<'_>) -> Option<Diagnosis> {
+fn rolled_back(
+    about: &str,
+    agent: &Agent,
+    place: &str,
+    repository: &Trusted<'_>,
+) -> Option<Diagnosis> {
     let trust = agent.trust.as_ref()?;
     let inside = [
         Some(&trust.root),
@@ -112,47 +155,73 @@ fn rolled_back(about: &str, agent: &Agent, repository: &Repository<'_>) -> Optio
         });
     let (name, inside, published) = newer?;
     let message = format!(
-        "it knows {name}.json version {inside}, and {} has version {published}: its hosts refuse what is older than they know",
-        repository.place
+        "it knows {name}.json version {inside}, and {place} has version {published}: its hosts refuse what is older than they know"
     );
     Some(
         Diagnosis::fault("repository-older", about, message)
-            .or_try("publish the newest copy of the repository"),
+            .or_try("fleetpack updates publish DEST, where the newest copy of the repository is"),
     )
 }
 
-fn programs(about: &str, agent: &Agent) -> Vec<Diagnosis> {
-    let others = agent
-        .components
-        .iter()
-        .filter(|c| c.is_target == Some(false));
-    others
-        .map(|program| {
-            let message = format!(
-                "its {} is not the target {} of the metadata inside: hosts fetch that again at once",
-                program.name, program.target
-            );
-            Diagnosis::fault("stale-program", about, message).or_try("package it anew")
-        })
-        .collect()
+fn stale(report: &Report, program: &Component, place: &str) -> Option<Diagnosis> {
+    let about = report.file.name.as_str();
+    let (name, target) = (&program.name, &program.target);
+    // Its sha256 is known when the file that is the target is inside.
+    let whole = program.sha256.is_some();
+    let digest = match program.beside {
+        Some(Beside::Missing) if !whole => Some("is missing"),
+        Some(Beside::Unreadable) => Some("holds no sha512"),
+        Some(Beside::Digest(Some(false))) => Some("is not that of the metadata inside"),
+        _ => None,
+    };
+    let (kind, message) = match digest {
+        _ if whole && program.is_target == Some(false) => (
+            "stale-program",
+            format!(
+                "its {name} is not the target {target} of the metadata inside: hosts fetch that again at once"
+            ),
+        ),
+        Some(wrong) => (
+            "stale-sha512",
+            format!(
+                "the digest {target}.sha512 of its {name} {wrong}: hosts fetch the target again at once"
+            ),
+        ),
+        None => return None,
+    };
+    Some(Diagnosis::fault(kind, about, message).or_try(again(report, place)))
 }
 
-fn channels(about: &str, agent: &Agent, repository: &Repository<'_>) -> Vec<Diagnosis> {
-    let missing = agent.components.iter().filter_map(|program| {
-        let channel = agent.channels.get(&program.name).unwrap_or(&program.channel);
-        let wanted = Parts::of(&program.target)?.in_channel(channel);
-        (!repository.targets.contains(wanted.as_str())).then(|| {
-            let message = format!("its hosts follow {wanted}, which {} does not have", repository.place);
-            Diagnosis::fault("missing-channel", about, message).or_try(format!(
-                "fleetpack updates add --name {} --platform {} --version VERSION -t {channel} --target FILE",
-                program.name, program.platform
-            ))
-        })
+fn channels(about: &str, agent: &Agent, place: &str, repository: &Trusted<'_>) -> Vec<Diagnosis> {
+    let missing = followed(agent).filter(|wanted| !repository.targets.contains(wanted.as_str()));
+    let found = missing.filter_map(|wanted| {
+        let parts = Parts::of(&wanted)?;
+        let message = format!("its hosts follow {wanted}, which {place} does not have");
+        let hint = format!(
+            "fleetpack updates add --name {} --platform {} --version VERSION -t {} --target FILE",
+            parts.component, parts.platform, parts.channel
+        );
+        Some(Diagnosis::fault("missing-channel", about, message).or_try(hint))
     });
-    missing.collect()
+    found.collect()
 }
 
-fn secret(about: &str, report: &Report, agent: &Agent, on_disk: &Metadata) -> Vec<Diagnosis> {
+/// A file that shows the enroll secret to every user of a host.
+fn readable(report: &Report) -> Option<&Installed> {
+    report.files.iter().find(|file| {
+        SECRET_FILES.iter().any(|end| file.path.ends_with(end))
+            && modes::mode_of(file).is_some_and(|mode| mode & 0o044 != 0)
+    })
+}
+
+fn secret(
+    report: &Report,
+    agent: &Agent,
+    on_disk: &OnDisk<'_>,
+    open: Option<&Installed>,
+    place: &str,
+) -> Vec<Diagnosis> {
+    let about = report.file.name.as_str();
     let mut found = Vec::new();
     if !agent.secret.inside {
         let managed = agent
@@ -161,7 +230,8 @@ fn secret(about: &str, report: &Report, agent: &Agent, on_disk: &Metadata) -> Ve
         if agent.fleet_url.is_some() && !managed && report.format != "msi" {
             let message =
                 "it has Fleet's address and no enroll secret: its hosts do not enroll".to_owned();
-            found.push(Diagnosis::fault("no-secret", about, message));
+            let hint = again_with(report, place, "--enroll-secret-file FILE");
+            found.push(Diagnosis::fault("no-secret", about, message).or_try(hint));
         }
         return found;
     }
@@ -171,29 +241,22 @@ fn secret(about: &str, report: &Report, agent: &Agent, on_disk: &Metadata) -> Ve
         );
         found.push(Diagnosis::warning("short-secret", about, message));
     }
-    if on_disk.permissions().mode() & 0o044 != 0 {
+    if on_disk.mode & 0o044 != 0 {
         let message =
             "it holds the enroll secret and can be read by every user of this machine".to_owned();
         found.push(
             Diagnosis::warning("installer-readable", about, message)
-                .or_try(format!("chmod 600 {about}")),
+                .or_try(format!("chmod 600 {}", word(on_disk.path))),
         );
     }
-    let open = report.files.iter().find(|file| {
-        let mode = file
-            .mode
-            .as_deref()
-            .and_then(|mode| u32::from_str_radix(mode, 8).ok());
-        SECRET_FILES.iter().any(|end| file.path.ends_with(end))
-            && mode.is_some_and(|m| m & 0o044 != 0)
-    });
     if let Some(file) = open {
         let message = format!(
             "{} holds the enroll secret and has mode {} on hosts: every user there can read it",
             file.path,
             file.mode.as_deref().unwrap_or_default()
         );
-        found.push(Diagnosis::fault("secret-readable", about, message).or_try("package it anew"));
+        let fault = Diagnosis::fault("secret-readable", about, message);
+        found.push(fault.or_try(again(report, place)));
     }
     found
 }

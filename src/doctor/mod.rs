@@ -1,14 +1,18 @@
 //! What will go wrong with a repository and the installers made for it, and when.
 //!
 //! Each thing has a name that stays, so that a pipeline can react to it. [`web`] asks a
-//! server what a client never asks, [`installer`] holds an installer against a repository;
-//! what is wrong with the repository's own files is found by [`crate::tuf::survey`], and
-//! [`expiring`] looks ahead. Nothing here prints, and nothing is changed.
+//! server what a client never asks, [`targets`] whether it has what hosts follow, [`installer`]
+//! holds an installer against a repository, [`modes`] looks at modes of both; what is wrong with
+//! the repository's own files is found by [`crate::tuf::survey`], and [`expiring`] looks ahead.
+//! Nothing here prints, and nothing is changed.
 
+mod again;
 mod installer;
+pub mod modes;
+pub mod targets;
 pub mod web;
 
-pub use installer::{Repository, installer};
+pub use installer::{OnDisk, Repository, Trusted, followed, installer};
 
 use serde::Serialize;
 

@@ -19,12 +19,17 @@ const KEY_FILES: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
 /// What is read of an answer; metadata documents are smaller.
 const LIMIT: u64 = 1 << 20;
 
-/// Asks the server at `base`, whose newest root has this version.
-pub fn examine(base: &Url, root_version: u64, now: Timestamp) -> Vec<Diagnosis> {
+/// Asks the server at `base`, whose newest root has this version, when that is known.
+pub fn examine(
+    base: &Url,
+    http: HttpOptions,
+    root_version: Option<u64>,
+    now: Timestamp,
+) -> Vec<Diagnosis> {
     let about = base.to_string();
     let https = base.scheme() == "https";
     let server = Server {
-        agent: store::client(HttpOptions::default(), https),
+        agent: store::client(http, https),
         base,
         about: &about,
     };
@@ -33,7 +38,7 @@ pub fn examine(base: &Url, root_version: u64, now: Timestamp) -> Vec<Diagnosis> 
         let message = "updates are fetched without TLS: whoever is in between sees which programs hosts have, and can hold updates back".to_owned();
         found.push(Diagnosis::warning("no-tls", &about, message));
     }
-    found.extend(server.next_root(root_version + 1));
+    found.extend(root_version.and_then(|version| server.next_root(version + 1)));
     found.extend(server.timestamp(now));
     found.extend(server.published_keys());
     found
@@ -73,8 +78,8 @@ impl Server<'_> {
         );
         let fault = Diagnosis::fault("missing-root-not-404", self.about, message);
         Some(match status {
-            403 => fault.or_try("give the public the right to list the bucket (s3:ListBucket), or map 403 to 404 at the CDN"),
-            _ => fault.or_try("let the server answer 404 for files that do not exist"),
+            403 => fault.or_try("nginx: error_page 403 =404 /404; S3: \"Action\": \"s3:ListBucket\" in the bucket's policy"),
+            _ => fault.or_try("nginx: try_files $uri =404"),
         })
     }
 
@@ -95,7 +100,11 @@ impl Server<'_> {
                 "timestamp.json comes with Content-Encoding: {encoding}: lengths and digests are those of other bytes than agents get"
             );
             let fault = Diagnosis::fault("content-encoding", self.about, message);
-            found.push(fault.or_try("switch compression off for this folder (nginx: gzip off;)"));
+            found.push(
+                fault.or_try(
+                    "nginx: gzip off; CloudFront, in the cache behavior: \"Compress\": false",
+                ),
+            );
         } else if length.is_none() {
             let message =
                 "timestamp.json comes without a Content-Length: agents need the exact one"
@@ -121,22 +130,22 @@ impl Server<'_> {
                 "timestamp.json may be kept by caches for {seconds} seconds: agents learn of updates that much later"
             );
             let warning = Diagnosis::warning("timestamp-cached", self.about, message);
-            found.push(warning.or_try("Cache-Control: no-store for timestamp.json"));
+            found.push(warning.or_try(
+                "nginx: location = /timestamp.json { add_header Cache-Control no-store; }; a bucket: fleetpack updates publish DEST",
+            ));
         }
-        let theirs = date.and_then(|date| rfc2822::parse(&date).ok());
-        if let Some(theirs) = theirs {
-            let apart = now.duration_since(theirs.timestamp()).as_secs();
-            if apart.abs() > CLOCKS {
-                let message = format!(
-                    "this machine's clock and the server's are {} seconds apart: one of them judges expiry wrongly",
-                    apart.abs()
-                );
-                found.push(
-                    Diagnosis::warning("clock", self.about, message).or_try("timedatectl status"),
-                );
-            }
-        }
+        found.extend(date.and_then(|date| self.clock(&date, now)));
         found
+    }
+
+    fn clock(&self, date: &str, now: Timestamp) -> Option<Diagnosis> {
+        let theirs = rfc2822::parse(date).ok()?.timestamp();
+        let apart = now.duration_since(theirs).as_secs().abs();
+        let message = format!(
+            "this machine's clock and the server's are {apart} seconds apart: one of them judges expiry wrongly"
+        );
+        let warning = Diagnosis::warning("clock", self.about, message);
+        (apart > CLOCKS).then(|| warning.or_try("timedatectl status"))
     }
 
     /// A key file is JSON with `encrypted`; a page that is shown for every name is not.
@@ -152,15 +161,16 @@ impl Server<'_> {
             let value: serde_json::Value = serde_json::from_str(&text).ok()?;
             value.get("encrypted").map(|_| ())
         };
-        let places = ["keys", "../keys"];
-        let names = places
-            .iter()
-            .flat_map(|place| KEY_FILES.map(|role| format!("{place}/{role}.json")));
-        let open = names.filter(|name| is_key(name).is_some());
-        open.map(|name| {
+        let places = ["keys", "../keys"].into_iter();
+        let names =
+            places.flat_map(|place| KEY_FILES.map(|role| (role, format!("{place}/{role}.json"))));
+        let open = names.filter(|(_, name)| is_key(name).is_some());
+        open.map(|(role, name)| {
             let message = format!("the private key file {name} can be fetched by everybody");
-            Diagnosis::fault("private-key-published", self.about, message)
-                .or_try("take it away, publish the folder repository/ alone, then: fleetpack updates rotate --compromised ROLE")
+            let hint = format!(
+                "nginx: location ~ /keys/ {{ return 404; }}; a bucket: aws s3 rm --recursive s3://BUCKET/PREFIX/keys; then fleetpack updates rotate --compromised {role}"
+            );
+            Diagnosis::fault("private-key-published", self.about, message).or_try(hint)
         })
         .collect()
     }

@@ -4,6 +4,8 @@
 
 mod table;
 
+pub use table::hint_fault;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

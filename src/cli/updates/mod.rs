@@ -30,7 +30,7 @@ mod rotate;
 mod serve;
 mod status;
 mod timestamp;
-mod tls;
+pub(super) mod tls;
 mod tokens;
 mod verify;
 

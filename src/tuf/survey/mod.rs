@@ -15,7 +15,7 @@ use super::metadata::Role;
 use crate::hint::Hint;
 
 pub use documents::documents;
-pub use folder::{chain, folder, target_files};
+pub use folder::{chain, folder, private_keys, target_files};
 
 /// One thing that somebody should look at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -208,6 +208,11 @@ pub fn hints() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// What is wrong with a hint that is no error's.
+pub fn hint_fault(hint: &str) -> Option<String> {
+    Known::new().fault(hint)
+}
+
 fn golden_of_commands() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/errors/commands.golden")
 }
@@ -226,6 +231,7 @@ const PROGRAMS: &[&str] = &[
     "az",
     "cargo",
     "cat",
+    "chmod",
     "cp",
     "curl",
     "eval",
@@ -235,6 +241,7 @@ const PROGRAMS: &[&str] = &[
     "ls",
     "mkdir",
     "mv",
+    "nginx",
     "openssl",
     "pkcs11-tool",
     "printf",
