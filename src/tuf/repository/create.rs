@@ -12,7 +12,7 @@ use serde_json::Map;
 use super::edit::{Signing, expires, meta_of};
 use super::keyring::{Keys, Tokens};
 use super::memory::{self, Memory};
-use super::{Layout, RepositoryError, commit, exists, io_error};
+use super::{Layout, RepositoryError, commit, exists, io_error, reading};
 use crate::fs::Lock;
 use crate::tuf::key::Key;
 use crate::tuf::keystore::{FileKey, Keystore, Passphrase};
@@ -55,12 +55,8 @@ pub fn create(
     check_empty(layout)?;
     let new = work.join("new");
     commit::remove_tree(&new)?;
-    // The memory lies among the keys, and gets its place with them.
-    let is_beside = layout.state() == layout.path().join("keys/state.json");
     let created = fill(&new, passphrases, tokens, signing).and_then(|created| {
-        if is_beside {
-            remember(&Layout::new(&new))?;
-        }
+        remember(&Layout::new(&new))?;
         let done = new.join("complete");
         crate::fs::write_atomic(&done, b"", 0o644).map_err(io_error("write the repository"))?;
         Ok(created)
@@ -73,9 +69,6 @@ pub fn create(
         }
     };
     recover(layout)?;
-    if !is_beside {
-        remember(layout)?;
-    }
     Ok(created)
 }
 
@@ -118,6 +111,7 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
         commit::remove_tree(&new)?;
         return Ok(false);
     }
+    place_memory(&Layout::new(&new), layout)?;
     if let Some(keys) = layout.separate_keys() {
         place_keys(&new.join("keys"), &keys)?;
     }
@@ -129,6 +123,29 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     }
     commit::remove_tree(&new)?;
     Ok(true)
+}
+
+// The memory lies among the new keys, and gets its place with them where that is its place.
+// Elsewhere it comes first: without it there is no repository.
+fn place_memory(new: &Layout, layout: &Layout) -> Result<(), RepositoryError> {
+    if layout.state() == Layout::new(layout.path()).state() {
+        return Ok(());
+    }
+    for (from, to) in [
+        (new.state(), layout.state()),
+        (new.pinned(), layout.pinned()),
+    ] {
+        let read = crate::fs::read_document(&from, 1 << 20).map_err(reading(&from))?;
+        // Gone: an earlier try did this one.
+        let Some(bytes) = read else { continue };
+        let parent = to.parent().unwrap_or(Path::new("."));
+        crate::fs::create_folders(parent, 0o700)
+            .map_err(io_error(format!("make {}", parent.display())))?;
+        crate::fs::write_atomic(&to, &bytes, 0o600)
+            .map_err(io_error(format!("write {}", to.display())))?;
+        crate::fs::remove(&from).map_err(io_error(format!("delete {}", from.display())))?;
+    }
+    Ok(())
 }
 
 // Keys go into a folder that may be on another disk, and have other things in it.
