@@ -376,22 +376,7 @@ fn enrollment(fleet: &FleetArgs) -> Result<Option<Enrollment>, CliError> {
 /// A secret from a file or standard input; one line break at its end is not part of it.
 fn secret_from(file: &Path) -> Result<Secret, CliError> {
     let bytes = match file.as_os_str() == "-" {
-        true => {
-            let mut bytes = Zeroizing::new(Vec::new());
-            std::io::stdin()
-                .take(FILE_LIMIT + 1)
-                .read_to_end(&mut bytes)
-                .map_err(|e| fs::naming(e, "read", Path::new("standard input")))?;
-            if bytes.len() as u64 > FILE_LIMIT {
-                return Err(CliError::usage(
-                    format!(
-                        "standard input holds more than {FILE_LIMIT} bytes, which is no enroll secret"
-                    ),
-                    "printf %s SECRET | fleetpack package --enroll-secret-file -",
-                ));
-            }
-            bytes
-        }
+        true => typed(std::io::stdin())?,
         false => Zeroizing::new(read_file(file)?),
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| {
@@ -402,6 +387,22 @@ fn secret_from(file: &Path) -> Result<Secret, CliError> {
     })?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
+}
+
+/// All of standard input, of which a part would be another secret.
+fn typed(input: impl Read) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    input
+        .take(FILE_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| fs::naming(e, "read", Path::new("standard input")))?;
+    match bytes.len() as u64 > FILE_LIMIT {
+        true => Err(CliError::usage(
+            format!("standard input holds more than {FILE_LIMIT} bytes, which is no enroll secret"),
+            "printf %s SECRET | fleetpack package --enroll-secret-file -",
+        )),
+        false => Ok(bytes),
+    }
 }
 
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
@@ -485,4 +486,17 @@ fn http_options(args: &Args) -> Result<HttpOptions, CliError> {
         insecure: args.fleet.insecure,
         silence: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_without_an_end_is_no_secret() {
+        assert_eq!(typed(&b"secret\n"[..]).unwrap().as_slice(), b"secret\n");
+        let endless = typed(std::io::repeat(b'x')).unwrap_err().to_string();
+        let words = "standard input holds more than 4194304 bytes, which is no enroll secret";
+        assert_eq!(endless, words);
+    }
 }
