@@ -295,7 +295,7 @@ impl Journal {
                 true => roots.root().bytes() == text.as_bytes(),
                 false => {
                     let path = repository.layout().repository().join(&own_file);
-                    let kept = crate::fs::read_limited(&path, ROOT_LIMIT).ok()?;
+                    let kept = crate::fs::read_document(&path, ROOT_LIMIT).ok()?;
                     kept.is_none_or(|kept| kept == text.as_bytes())
                 }
             };

@@ -51,7 +51,7 @@ impl Known {
     /// What was seen at `place`.
     pub(super) fn documents(&self, place: &dyn Objects) -> Result<Option<Documents>, PublishError> {
         let path = self.file(place);
-        let bytes = crate::fs::read_limited(&path, LIMIT)
+        let bytes = crate::fs::read_document(&path, LIMIT)
             .map_err(|error| PublishError::Make("the memory of the destination", error.into()))?;
         bytes
             .map(|bytes| serde_json::from_slice(&bytes))

@@ -297,7 +297,7 @@ fn read_text(
     limit: u64,
 ) -> Result<Option<String>, PublishError> {
     let path = repository.layout().repository().join(name);
-    let bytes = crate::fs::read_limited(&path, limit)
+    let bytes = crate::fs::read_document(&path, limit)
         .map_err(|error| PublishError::Make("the list of metadata", error.into()))?;
     Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
 }

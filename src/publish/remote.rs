@@ -361,7 +361,7 @@ fn older_root(
     let version = Signed::<Root>::parse(&plain).map_or(0, |root| root.version());
     let file = Role::Root.versioned_file(version);
     let own = repository.layout().repository().join(&file);
-    let own = crate::fs::read_limited(&own, ROOT_LIMIT)
+    let own = crate::fs::read_document(&own, ROOT_LIMIT)
         .map_err(|error| PublishError::Make("the root chain", error.into()))?;
     if own != Some(plain) {
         return Ok(None);

@@ -119,7 +119,7 @@ impl Catalogue {
 
     fn bytes(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
         let path = self.folder.join(name);
-        is_file(&path).then(|| crate::fs::read_limited(&path, limit).ok())??
+        is_file(&path).then(|| crate::fs::read_document(&path, limit).ok())??
     }
 
     /// What lies under a path.

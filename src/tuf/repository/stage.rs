@@ -128,7 +128,7 @@ impl Stage<'_> {
         }
         let digests = match job.known {
             Some(known) => known.clone(),
-            None => self.hash(&first)?,
+            None => self.hash(&first, job.source)?,
         };
         let files = (job.names)(&digests);
         for (copy, name) in files.iter().enumerate() {
@@ -140,10 +140,11 @@ impl Stage<'_> {
         Ok(Staged { digests, files })
     }
 
-    fn hash(&self, path: &Path) -> Result<Digests, RepositoryError> {
+    // `source` is what people know the file by.
+    fn hash(&self, path: &Path, source: &Path) -> Result<Digests, RepositoryError> {
         let reading = || io_error(format!("read {}", path.display()));
         let input = File::open(path).map_err(reading())?;
-        let mut input = told(input, path).map_err(reading())?;
+        let mut input = told(input, source).map_err(reading())?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 1 << 18];
         loop {
