@@ -73,9 +73,8 @@ impl Group {
             Word::Target(_) => return Ok(()),
             // As fleetctl takes them: `-t 1.50,1,stable` are three.
             Word::Tag(tags) => {
-                let tags = tags.split(',').map(str::trim);
-                self.tags
-                    .extend(tags.filter(|t| !t.is_empty()).map(str::to_owned));
+                let tags = tags.split(',').map(|tag| tag.trim().to_owned());
+                self.tags.extend(tags);
                 return Ok(());
             }
             Word::Name(value) => ("--name", &mut self.name, value),
