@@ -416,7 +416,7 @@ fn pending_stale() {
     std::fs::rename(scratch.join("pending"), scratch.join("repo/pending")).unwrap();
     updates(&scratch, ["pending", "--path", "repo"])
         .fails(1)
-        .says("error: the edit that waits, rotate targets, builds on metadata that are no longer the newest\n  hint: fleetpack updates pending shows it, fleetpack updates pending drop gives it up\n");
+        .says("error: the edit that waits, rotate targets, builds on metadata that are no longer the newest\n  hint: fleetpack updates pending --path repo shows it, fleetpack updates pending drop --path repo gives it up\n");
     updates(&scratch, ["pending", "drop", "--path", "repo"]).ok();
 }
 

@@ -6,8 +6,7 @@
 //! end none is left unsynced, new folders among them; and the list of a commit is gone for good
 //! before the next change begins.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use libtest_mimic::Trial;
 
@@ -196,6 +195,9 @@ fn events(text: &str) -> Vec<Event> {
 struct Order {
     here: String,
     dirty: BTreeSet<String>,
+    /// What a file was called before: it may be renamed while it is synced, and the trace knows it
+    /// by the name that it had at first.
+    renamed: BTreeMap<String, String>,
     /// Folders in which a name appeared.
     folders: BTreeSet<String>,
     /// Work folders in which the stage appeared.
@@ -212,6 +214,7 @@ impl Order {
         Self {
             here,
             dirty: BTreeSet::new(),
+            renamed: BTreeMap::new(),
             folders: BTreeSet::new(),
             staging: BTreeSet::new(),
             staged: BTreeSet::new(),
@@ -263,6 +266,9 @@ impl Order {
             "fsync" | "fdatasync" if event.ends && !failed => {
                 if let Some(path) = descriptor(&event.rest) {
                     self.dirty.remove(&path);
+                    if let Some(now) = self.renamed.remove(&path) {
+                        self.dirty.remove(&now);
+                    }
                     self.folders.remove(&path);
                     self.staging.remove(&path);
                     self.undone.take_if(|folder| *folder == path);
@@ -297,6 +303,7 @@ impl Order {
     }
 
     fn appeared(&mut self, path: &str) {
+        self.renamed.remove(path);
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         // Locks are of no use after a power loss, nor is what was fetched and not used.
         let is_lock = path.ends_with("/lock") || path.ends_with("/write-lock");
@@ -372,6 +379,7 @@ impl Order {
         for path in moved {
             self.dirty.remove(&path);
             self.dirty.insert(to.clone());
+            self.renamed.insert(path, to.clone());
         }
         self.appeared(&to);
     }

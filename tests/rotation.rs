@@ -118,7 +118,7 @@ fn refused() {
     .says("error: the targets role has no key 00\n");
     updates(&scratch, ["rotate", "targets", "--path", "repo", "--keys", "0"])
         .fails(1)
-        .says("error: the targets role would have 0 keys, fewer than the 1 that must sign\n  hint: fleetpack updates rotate targets --keys N gives it more keys");
+        .says("error: the targets role would have 0 keys, fewer than the 1 that must sign\n  hint: fleetpack updates rotate --path repo targets --keys N gives it more keys");
     updates(&scratch, ["rotate", "mirrors", "--path", "repo"]).fails(2);
     updates(&scratch, ["rotate", "--path", "repo"]).fails(2);
     before.unchanged(&scratch.state("repo"));

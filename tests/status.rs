@@ -135,7 +135,7 @@ fn exit_codes() {
         .arg("--warn")
         .arg("20d")
         .fails(3)
-        .says("  hint: fleetpack updates timestamp\n");
+        .says("  hint: fleetpack updates timestamp --path repo\n");
     run().arg("--warn").arg("1h").ok();
 }
 
@@ -166,7 +166,7 @@ fn verify_finds_faults() {
         .arg("--channel")
         .arg("edge")
         .fails(2);
-    ran.says("error: repo/repository has no target with --component orbt --channel edge\n  hint: fleetpack updates status shows what it has\n");
+    ran.says("error: repo/repository has no target with --component orbt --channel edge\n  hint: fleetpack updates status --path repo shows what it has\n");
     std::fs::remove_file(scratch.join("repo/repository/targets/orbit/linux/edge/orbit")).unwrap();
     updates(&scratch, ["verify", "--path", "repo"])
         .fails(1)

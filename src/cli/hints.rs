@@ -23,7 +23,7 @@ impl Typed {
         Self { flags }
     }
 
-    /// The hint with these flags in every command of ours that takes them and has none.
+    /// The hint with these flags in every command of ours that takes them and names no place.
     pub fn placed(&self, hint: String) -> String {
         const PROGRAM: &str = "fleetpack ";
         if self.flags.is_empty() || !hint.contains(PROGRAM) {
@@ -53,10 +53,14 @@ impl Typed {
             end += rest.len() - next.len() + word.len();
         }
         let (mut text, rest) = (words[..end].to_owned(), &words[end..]);
+        // It names a place of its own.
+        if rest.contains(" --path ") {
+            return words.to_owned();
+        }
         for (name, value) in &self.flags {
             let takes = |arg: &clap::Arg| arg.get_long() == Some(*name);
             let flag = format!(" --{name} ");
-            if command.get_arguments().any(takes) && !rest.contains(&flag) {
+            if command.get_arguments().any(takes) {
                 text.push_str(&flag);
                 text.push_str(value);
             }
@@ -116,7 +120,7 @@ mod tests {
             ),
             (
                 "a",
-                None,
+                Some("k"),
                 "fleetpack updates init --path b, or --path DIR",
                 "fleetpack updates init --path b, or --path DIR",
             ),

@@ -16,6 +16,7 @@ pub use app::app;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -140,16 +141,26 @@ fn wrapped(msi: &File, name: &str, time: DateTime, out: Written) -> Result<Produ
         }),
     )?;
 
-    let mut zip = ZipWriter::new(out);
-    zip.start_file(CONTENTS, stored(time, size + HEAD as u64))?;
-    zip.write_all(&code)?;
-    zip.write_all(&keys.vector)?;
-    plain.rewind()?;
-    keys.encrypt(&mut plain, &mut |bytes| zip.write_all(bytes))?;
-    zip.start_file(METADATA, stored(time, 0))?;
-    zip.write_all(detection.as_bytes())?;
-    zip.finish()?;
+    zipped(out, |zip| {
+        zip.start_file(CONTENTS, stored(time, size + HEAD as u64))?;
+        zip.write_all(&code)?;
+        zip.write_all(&keys.vector)?;
+        plain.rewind()?;
+        keys.encrypt(&mut plain, &mut |bytes| zip.write_all(bytes))?;
+        zip.start_file(METADATA, stored(time, 0))?;
+        Ok(zip.write_all(detection.as_bytes())?)
+    })?;
     Ok(product)
+}
+
+// One that failed is not dropped: the library would then write the rest of it.
+fn zipped(
+    out: Written,
+    fill: impl FnOnce(&mut ZipWriter<Written>) -> Result<(), Fault>,
+) -> Result<Written, Fault> {
+    let mut zip = ManuallyDrop::new(ZipWriter::new(out));
+    fill(&mut zip)?;
+    Ok(ManuallyDrop::into_inner(zip).finish()?)
 }
 
 /// The zip that hosts unpack, in a file without a name.
@@ -157,10 +168,12 @@ fn inner(msi: &File, name: &str, time: DateTime) -> Result<File, Fault> {
     let mut msi = msi.try_clone()?;
     let len = msi.seek(SeekFrom::End(0))?;
     msi.rewind()?;
-    let mut zip = ZipWriter::new(Written::temporary()?);
-    zip.start_file(name, stored(time, len))?;
-    io::copy(&mut msi, &mut zip)?;
-    let mut file = zip.finish()?.file;
+    let written = zipped(Written::temporary()?, |zip| {
+        zip.start_file(name, stored(time, len))?;
+        io::copy(&mut msi, zip)?;
+        Ok(())
+    })?;
+    let mut file = written.file;
     file.rewind()?;
     Ok(file)
 }

@@ -257,65 +257,48 @@ fn journal() {
     scratch.copy(&scratch.join("repo"), "cron");
     updates(&scratch, ["timestamp", "--path", "repo"]).ok();
     let text = |file: &str| scratch.text(&format!("repo/repository/{file}"));
-    let named = |file: &str| [file.to_owned(), text(file)];
-    let documents = ["targets.json", "snapshot.json", "timestamp.json"].map(named);
-    let root = named("root.json");
-    let write = |documents: &[[String; 2]], roots: &[[String; 2]]| {
-        let journal = serde_json::json!({
-            "copies": [], "documents": documents, "roots": roots, "roots_first": false,
-            "leftovers": [".fleetpack/blobs/0a"],
-        });
-        scratch.write("out/.fleetpack/commit.json", journal.to_string());
-        scratch.write("out/.fleetpack/blobs/0a", "another publisher's");
-    };
+    let (targets, root) = (text("targets.json"), text("root.json"));
     let finished = "finishing what another publisher began";
     let publish = || updates(&scratch, ["publish", "out", "--path", "cron"]);
-    for (document, roots) in [
-        (
-            Some(["status.html".to_owned(), "evil".to_owned()]),
-            vec![root.clone()],
-        ),
-        (
-            Some(["targets/evil".to_owned(), text("targets.json")]),
-            vec![root.clone()],
-        ),
-        (
-            Some(["9.targets.json".to_owned(), text("targets.json")]),
-            vec![root.clone()],
-        ),
-        (
-            Some(["evil.json".to_owned(), text("targets.json")]),
-            vec![root.clone()],
-        ),
-        (None, vec![["evil.json".to_owned(), root[1].clone()]]),
-        (
-            None,
-            vec![["2.root.json".to_owned(), root[1].clone()], root.clone()],
-        ),
+    for (name, document, is_root) in [
+        ("status.html", "evil", false),
+        ("targets/evil", &targets, false),
+        ("9.targets.json", &targets, false),
+        ("evil.json", &targets, false),
+        ("evil.json", &root, true),
+        ("2.root.json", &root, true),
     ] {
-        let mut all = documents.to_vec();
-        let name = document
-            .as_ref()
-            .map_or("roots", |[name, _]| name)
-            .to_owned();
-        all.extend(document);
-        write(&all, &roots);
+        write_journal(&scratch, Some((name, document, is_root)));
         publish().ok().never_says(finished);
-        for file in [
-            "status.html",
-            "targets/evil",
-            "9.targets.json",
-            "evil.json",
-            "2.root.json",
-        ] {
-            assert!(!scratch.join("out").join(file).exists(), "{name}: {file}");
-        }
+        assert!(!scratch.join("out").join(name).exists(), "{name}");
         assert!(scratch.join("out/.fleetpack/blobs/0a").exists(), "{name}");
     }
-    write(&documents, &[root]);
+    write_journal(&scratch, None);
     publish().ok().says(finished);
     assert_eq!(scratch.text("out/timestamp.json"), text("timestamp.json"));
     assert!(!scratch.join("out/.fleetpack/blobs/0a").exists());
+}
+
+// A list that leads `out` to the state of `repo`, with one more document or root.
+fn write_journal(scratch: &Scratch, more: Option<(&str, &str, bool)>) {
+    let named = |file: &str| {
+        let text = scratch.text(&format!("repo/repository/{file}"));
+        [file.to_owned(), text]
+    };
+    let mut documents = ["targets.json", "snapshot.json", "timestamp.json"]
+        .map(named)
+        .to_vec();
+    let mut roots = vec![named("root.json")];
+    if let Some((name, text, is_root)) = more {
+        let list = if is_root { &mut roots } else { &mut documents };
+        list.push([name.to_owned(), text.to_owned()]);
+    }
+    let journal = serde_json::json!({
+        "copies": [], "documents": documents, "roots": roots, "roots_first": false,
+        "leftovers": [".fleetpack/blobs/0a"],
+    });
+    scratch.write("out/.fleetpack/commit.json", journal.to_string());
+    scratch.write("out/.fleetpack/blobs/0a", "another publisher's");
 }
 
 // `--repair` puts back what this copy has, and never takes the attacker's state for news.

@@ -232,7 +232,7 @@ mod tests {
             (
                 "channels with commas",
                 "-t 4.6,4 --target f --name orbit --platform linux --version 1 -t stable,,x,",
-                Ok(vec!["f orbit linux 1 4.6,4,stable,x"]),
+                Ok(vec!["f orbit linux 1 4.6,4,stable,,x,"]),
             ),
             (
                 "incomplete",
