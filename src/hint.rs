@@ -40,9 +40,30 @@ pub fn bare(address: &str) -> String {
     format!("{scheme}{host}{path}{hidden}")
 }
 
+/// A text as one word of a shell.
+pub fn word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_word_of_a_shell() {
+        for (text, quoted) in [
+            ("https://a.example/b", "https://a.example/b"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(word(text), quoted);
+        }
+    }
 
     #[test]
     fn long_values_are_cut_off() {

@@ -39,7 +39,8 @@ enum Use {
     Picture,
 }
 
-/// A command that the walk does not run, the file that says who does, and the words there.
+/// A command that the walk does not run, and where it is run, or what it comes down to (`dpkg` for
+/// `apt`, `rpm` for `dnf`): the file and words in it.
 const ELSEWHERE: [(&str, &str, &str); 9] = [
     (
         "cargo run --release -- quickstart",

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::definitions;
+use crate::hint::word;
 
 /// What a person said about where the repository is.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +15,13 @@ pub struct Typed {
 impl Typed {
     /// The folder of the repository, and that of the keys when it is another.
     pub fn new(path: &Path, keys: Option<&Path>) -> Self {
+        let shown = |path: &Path| word(&path.display().to_string());
         let mut flags = Vec::new();
         let here = path.as_os_str().is_empty() || path == Path::new(".");
         if !here {
-            flags.push(("path", word(path)));
+            flags.push(("path", shown(path)));
         }
-        flags.extend(keys.map(|keys| ("keys", word(keys))));
+        flags.extend(keys.map(|keys| ("keys", shown(keys))));
         Self { flags }
     }
 
@@ -66,16 +68,6 @@ impl Typed {
             }
         }
         text + rest
-    }
-}
-
-/// A path as one word of a shell.
-fn word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command that makes an installer once more.
 
+use crate::hint::word;
 use crate::inspect::Report;
 
 /// What of the command a report does not tell.
@@ -26,33 +27,4 @@ fn command(report: &Report, place: &str) -> String {
         word(place),
         word(&report.file.name)
     )
-}
-
-/// One word of a shell.
-pub fn word(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words() {
-        for (text, quoted) in [
-            (
-                "https://updates.example.com/a",
-                "https://updates.example.com/a",
-            ),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-        ] {
-            assert_eq!(word(text), quoted);
-        }
-    }
 }

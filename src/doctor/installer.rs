@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::again::{again, again_with, word};
+use super::again::{again, again_with};
 use super::{Diagnosis, modes};
 use crate::agent::inventory::Parts;
+use crate::hint::word;
 use crate::inspect::{Agent, Beside, Component, Installed, Report};
 
 /// The repository.

@@ -10,8 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Diagnosis;
-use super::again::{again, word};
+use super::again::again;
 use crate::agent::component::Target;
+use crate::hint::word;
 use crate::inspect::{Installed, Report};
 use crate::tuf::metadata::Role;
 

@@ -1,7 +1,7 @@
 //! Whether the place that agents ask has the files of the targets that they follow.
 
 use super::Diagnosis;
-use super::again::word;
+use crate::hint::word;
 use crate::store::{Store, StoreError};
 use crate::tuf::client::target_paths;
 use crate::tuf::metadata::TargetFile;
