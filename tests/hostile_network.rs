@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 
 use crate::harness::faults::{Answer, FaultServer};
-use crate::harness::scratch::Run;
+use crate::harness::scratch::{Run, high_water};
 use crate::harness::{Scratch, trial, trial_needing};
 
 /// The trials.
@@ -60,7 +60,7 @@ fn refused(scratch: &Scratch, row: &str, run: &Run, words: &str, seconds: u64) {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        peak = peak.max(high_water(child.id()));
+        peak = peak.max(high_water(child.id()).unwrap_or(0));
         assert!(
             begin.elapsed() < Duration::from_secs(seconds),
             "{row}: no end after {seconds} s"
@@ -74,14 +74,6 @@ fn refused(scratch: &Scratch, row: &str, run: &Run, words: &str, seconds: u64) {
     let made = std::fs::read_dir(scratch.join("out")).unwrap().count();
     assert_eq!(made, 0, "{row}: something was made");
     eprintln!("{row}: {:?}, {} MiB", begin.elapsed(), peak >> 20);
-}
-
-// proc(5), `VmHWM`: peak resident set, in KiB.
-fn high_water(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number.map_or(0, |kib| kib.parse::<u64>().unwrap() << 10)
 }
 
 fn bodies() {

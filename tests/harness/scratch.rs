@@ -240,7 +240,7 @@ impl Run {
     #[track_caller]
     pub fn measured(&self) -> (Ran, u64) {
         let mut peak = 0;
-        let ran = self.watched(|process| peak = peak.max(high_water(process)));
+        let ran = self.watched(|process| peak = peak.max(high_water(process).unwrap_or(0)));
         (ran, peak)
     }
 
@@ -300,12 +300,20 @@ impl fmt::Display for Run {
     }
 }
 
-// proc(5), `VmHWM`: peak resident set, in KiB.
-fn high_water(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number.map_or(0, |kib| kib.parse::<u64>().unwrap() << 10)
+/// The peak resident set of a process that this one started, bytes: `VmHWM` of proc(5). None
+/// before its program is loaded: until then the memory is this process's own, which it shares
+/// (vfork(2)).
+pub fn high_water(process: u32) -> Option<u64> {
+    let program = std::fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    if program == std::fs::read_link("/proc/self/exe").unwrap() {
+        return None;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().unwrap();
+    Some(kib << 10)
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
