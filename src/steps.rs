@@ -1,13 +1,23 @@
 //! What takes time, told to whoever listens: steps that begin, come forward by bytes, and end.
 //!
 //! A floor begins a [`Step`] where it reads, hashes, compresses or sends, and drops it when
-//! that is done. Nobody listens unless the program's top called [`listen`]; then a step costs
-//! an atomic load. What is shown of it, and where, is the listener's matter (`cli::progress`).
-//! Like a logger there is one for the process: results never depend on it.
+//! that is done. A step is a span of the crate `tracing`, below the target [`TARGET`]; any
+//! subscriber hears of it, and nothing depends on whether one does:
+//!
+//! | what | level | fields |
+//! | --- | --- | --- |
+//! | span `step` | info | `kind` (see [`Kind::name`]), `what`, `total`: its bytes, where they are known before |
+//! | event inside it | debug | `bytes` by which it came forward |
+//!
+//! Spans have no parent: steps of different threads overlap. What the program shows of them is
+//! the matter of `cli::progress`.
 
 use std::io::{self, Read};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::Span;
+
+/// The target of every span and event here.
+pub const TARGET: &str = "fleetpack::steps";
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +44,22 @@ impl Kind {
         Self::Upload,
     ];
 
+    /// Its word in the field `kind`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Phase => "phase",
+            Self::Download => "download",
+            Self::Hash => "hash",
+            Self::Compress => "compress",
+            Self::Upload => "upload",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The verb of a step that is going on.
     pub fn verb(self) -> &'static str {
         match self {
@@ -57,36 +83,14 @@ impl Kind {
     }
 }
 
-/// Who is told. Calls come from any thread.
-pub trait Listener: Send + Sync {
-    /// A step begins; `total` is its bytes, where they are known before.
-    fn begin(&self, id: u64, kind: Kind, what: &str, total: Option<u64>);
-    /// It came forward by so many bytes.
-    fn advance(&self, id: u64, bytes: u64);
-    /// It ended, well or not.
-    fn end(&self, id: u64);
-}
-
-static LISTENER: OnceLock<Box<dyn Listener>> = OnceLock::new();
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-/// Names the listener of this process; a second one is not heard.
-pub fn listen(listener: Box<dyn Listener>) {
-    let _ = LISTENER.set(listener);
-}
-
 /// Something that takes time. It ends when it is dropped.
 #[derive(Debug)]
-pub struct Step(u64);
+pub struct Step(Span);
 
 /// Begins a step.
 pub fn begin(kind: Kind, what: &str, total: Option<u64>) -> Step {
-    let Some(listener) = LISTENER.get() else {
-        return Step(0);
-    };
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    listener.begin(id, kind, what, total);
-    Step(id)
+    let kind = kind.name();
+    Step(tracing::info_span!(target: TARGET, parent: None, "step", kind, what, total))
 }
 
 /// Begins a part of a command: a verb in its `-ing` form.
@@ -97,17 +101,7 @@ pub fn phase(what: &str) -> Step {
 impl Step {
     /// Comes forward.
     pub fn advance(&self, bytes: u64) {
-        if let Some(listener) = LISTENER.get() {
-            listener.advance(self.0, bytes);
-        }
-    }
-}
-
-impl Drop for Step {
-    fn drop(&mut self) {
-        if let Some(listener) = LISTENER.get() {
-            listener.end(self.0);
-        }
+        tracing::debug!(target: TARGET, parent: &self.0, bytes);
     }
 }
 

@@ -13,8 +13,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+
 use super::units::{rate, size, time};
-use crate::steps::{self, Kind, Listener};
+use crate::steps::{Kind, TARGET};
 
 /// A bar for less than this would only flicker.
 const GLANCE: Duration = Duration::from_millis(150);
@@ -29,7 +35,8 @@ static WATCH: OnceLock<Arc<Watch>> = OnceLock::new();
 pub fn start(quiet: bool, verbose: bool) {
     let watch = Arc::new(Watch::new(quiet, verbose));
     if WATCH.set(watch.clone()).is_ok() {
-        steps::listen(Box::new(Ear(watch)));
+        // Somebody else's subscriber stays: then nothing is shown here.
+        let _ = tracing::subscriber::set_global_default(Registry::default().with(Ear(watch)));
     }
 }
 
@@ -110,20 +117,64 @@ struct Watch {
     kinds: Mutex<BTreeMap<Kind, Spent>>,
 }
 
+/// Hears of steps, and of nothing that libraries tell of themselves: addresses with secrets in
+/// them may be among that.
 struct Ear(Arc<Watch>);
 
-impl Listener for Ear {
-    fn begin(&self, id: u64, kind: Kind, what: &str, total: Option<u64>) {
-        self.0.begin(id, kind, what, total);
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Ear {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == TARGET
     }
 
-    fn advance(&self, id: u64, bytes: u64) {
-        self.0.advance(id, bytes);
+    fn on_new_span(&self, span: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        span.record(&mut fields);
+        if let Some(kind) = fields.kind {
+            let (what, total) = (&fields.what, fields.total);
+            self.0.begin(id.into_u64(), kind, what, total);
+        }
     }
 
-    fn end(&self, id: u64) {
-        self.0.end(id);
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if let Some(id) = event.parent() {
+            self.0.advance(id.into_u64(), fields.bytes);
+        }
     }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        self.0.end(id.into_u64());
+    }
+}
+
+/// The fields of a step and of its events.
+#[derive(Default)]
+struct Fields {
+    kind: Option<Kind>,
+    what: String,
+    total: Option<u64>,
+    bytes: u64,
+}
+
+impl Visit for Fields {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "total" => self.total = Some(value),
+            "bytes" => self.bytes = value,
+            _ => {}
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "kind" => self.kind = Kind::named(value),
+            "what" => value.clone_into(&mut self.what),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
 impl Watch {
@@ -328,6 +379,26 @@ mod tests {
         }
         let names: Vec<_> = watch.spent().0.into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["verifying", "building"]);
+    }
+
+    #[test]
+    fn steps_are_heard() {
+        let watch = Arc::new(Watch::new(true, false));
+        let hears = Registry::default().with(Ear(watch.clone()));
+        tracing::subscriber::with_default(hears, || {
+            let _other = tracing::error_span!("step", kind = "hash", what = "theirs").entered();
+            let step = crate::steps::begin(Kind::Upload, "ours", Some(3));
+            step.advance(2);
+            step.advance(1);
+            let running = lock(&watch.running);
+            let all: Vec<_> = running.values().collect();
+            assert_eq!(all.len(), 1);
+            assert_eq!((all[0].what.as_str(), all[0].total), ("ours", Some(3)));
+        });
+        assert!(lock(&watch.running).is_empty());
+        let kinds = lock(&watch.kinds);
+        assert_eq!(kinds[&Kind::Upload].bytes, 3);
+        assert_eq!(kinds.len(), 1);
     }
 
     #[test]
