@@ -7,6 +7,7 @@ mod add;
 mod change;
 mod consistent;
 mod expires;
+mod grace;
 mod groups;
 mod headings;
 mod init;

@@ -52,8 +52,13 @@ pub fn print_as(
     match json {
         true => as_json(&report, printer)?,
         false => {
+            // Nothing is revoked before it is published.
+            let old = match report.published {
+                true => "Revoked",
+                false => "To be revoked:",
+            };
             for key in &report.revoked {
-                printer.result(format!("Revoked {} key with ID: {}", key.role, key.id))?;
+                printer.result(format!("{old} {} key with ID: {}", key.role, key.id))?;
             }
             for key in &report.generated {
                 printer.result(format!("{new} {} key with ID: {}", key.role, key.id))?;

@@ -1,16 +1,13 @@
 //! `updates prune`: files that no metadata name any more.
 
-use std::str::FromStr;
-
-use jiff::Timestamp;
 use serde::Serialize;
 
+use super::grace::Grace;
 use super::remote::Remote;
 use super::report;
 use super::{CliError, Place, Printer, Surroundings};
 use crate::publish;
 use crate::tuf::repository::{Leftover, Pruned};
-use crate::tuf::time::{Validity, ValidityError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,21 +33,6 @@ pub struct Args {
     /// Print what was done as one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// How long unnamed files stay: a time, or 0.
-#[derive(Clone, Copy, Debug)]
-struct Grace(Option<Validity>);
-
-impl FromStr for Grace {
-    type Err = ValidityError;
-
-    fn from_str(text: &str) -> Result<Self, ValidityError> {
-        match text {
-            "0" => Ok(Self(None)),
-            text => text.parse().map(|time| Self(Some(time))),
-        }
-    }
 }
 
 /// A file of the report.
@@ -83,10 +65,10 @@ struct Report {
 
 /// Deletes the files, or says which.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
-    let limit = before(surroundings.now, args.grace)?;
+    let limit = args.grace.before(surroundings.now)?;
     let mut repository = args.place.open(printer)?;
     let pruned = repository.prune(limit, args.dry_run)?;
-    tell(pruned, &args.grace, args.dry_run, args.json, printer)
+    tell(pruned, args.grace, args.dry_run, args.json, printer)
 }
 
 /// Deletes them where the repository is published.
@@ -96,15 +78,15 @@ pub fn run_elsewhere(
     surroundings: &Surroundings,
     printer: &Printer,
 ) -> Result<(), CliError> {
-    let limit = before(surroundings.now, args.grace)?;
+    let limit = args.grace.before(surroundings.now)?;
     let repository = remote.open(&printer.silent())?;
     let pruned = publish::prune(&repository, &*remote.objects, limit, args.dry_run)?;
-    tell(pruned, &args.grace, args.dry_run, args.json, printer)
+    tell(pruned, args.grace, args.dry_run, args.json, printer)
 }
 
 fn tell(
     pruned: Pruned,
-    grace: &Grace,
+    grace: Grace,
     dry_run: bool,
     json: bool,
     printer: &Printer,
@@ -116,7 +98,7 @@ fn tell(
     for file in &pruned.removed {
         printer.note(format!("{verb} {} ({} bytes)", file.file, file.bytes));
     }
-    if let (Some(grace), 1..) = (grace.0, pruned.waiting.len()) {
+    if !pruned.waiting.is_empty() {
         let many = pruned.waiting.len();
         printer.note(format!(
             "{many} more are not named any more, but not for {grace} yet"
@@ -135,15 +117,4 @@ fn tell(
         report::print(&report, printer)?;
     }
     Ok(())
-}
-
-// `grace` before now.
-fn before(now: Timestamp, grace: Grace) -> Result<Timestamp, CliError> {
-    let Some(grace) = grace.0 else {
-        return Ok(now);
-    };
-    let end = grace.from(now).map_err(std::io::Error::other)?;
-    let length = end.at().duration_since(now);
-    let limit = now.checked_sub(length).map_err(std::io::Error::other)?;
-    Ok(limit)
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::grace::Grace;
 use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::agent::duration::GoDuration;
 use crate::publish::{self, Known, Options, Prefer, PublishError, Published, Readers};
@@ -36,9 +38,10 @@ pub struct Args {
     #[arg(long)]
     delete: bool,
 
-    /// How long files stay that no metadata name any more; agents may still be downloading them
-    #[arg(long, value_name = "TIME", default_value = "24h", requires = "delete", value_parser = time)]
-    grace: Duration,
+    /// How long files stay that no metadata name any more; agents may still be downloading
+    /// them, and 0 is no time at all
+    #[arg(long, value_name = "TIME", default_value = "24h", requires = "delete")]
+    grace: Grace,
 
     /// Address that agents use: every changed file is fetched through it and compared, and
     /// timestamp.json is not written before a cache there gives the new snapshot.json
@@ -75,10 +78,11 @@ pub struct Args {
 }
 
 impl Args {
-    fn options(&self) -> Options {
-        Options {
+    fn options(&self, now: Timestamp) -> Result<Options, CliError> {
+        let grace = self.grace.length(now)?;
+        Ok(Options {
             dry_run: self.dry_run,
-            delete: self.delete.then_some(self.grace),
+            delete: self.delete.then_some(grace),
             repair: self.repair,
             prefer: self.prefer,
             status_page: self.status_page.clone(),
@@ -88,7 +92,7 @@ impl Args {
                 patience: self.cache_wait,
             }),
             ..Options::default()
-        }
+        })
     }
 }
 
@@ -113,7 +117,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     let place = super::remote::objects(&args.destination, args.place.at.endpoint.as_deref())?;
     let mut repository = args.place.clone().open(printer)?;
     let known = Known::of(repository.layout());
-    let options = args.options();
+    let options = args.options(surroundings.now)?;
     let mut passphrases = Passphrases::new(surroundings, printer);
     let mut signing = Signing {
         ask: &mut passphrases,
