@@ -160,11 +160,15 @@ impl Hint for InspectError {
 
 /// Reads a package and reports on it.
 pub fn inspect(path: &Path) -> Result<Report, InspectError> {
-    let opening = |source| InspectError::Open {
+    let opened = open(path).map_err(|source| InspectError::Open {
         path: path.to_owned(),
         source,
-    };
-    let mut file = open(path).map_err(opening)?;
+    })?;
+    inspect_open(&opened, path)
+}
+
+/// Reads a package that is open, and may have no name any more; `path` is what it is called.
+pub fn inspect_open(file: &File, path: &Path) -> Result<Report, InspectError> {
     let reading = |format| {
         move |source| InspectError::Read {
             path: path.to_owned(),
@@ -173,13 +177,17 @@ pub fn inspect(path: &Path) -> Result<Report, InspectError> {
         }
     };
     // First: a large file of another kind is not read to its end.
-    let format = read::sniff(&file).map_err(reading(Format::Deb))?;
+    let format = read::sniff(file).map_err(reading(Format::Deb))?;
     let format = format.ok_or_else(|| InspectError::Unknown {
         path: path.to_owned(),
     })?;
-    let (bytes, sha256) = digest(&mut file, &path.display().to_string()).map_err(opening)?;
+    let shown = path.display().to_string();
+    let (bytes, sha256) = digest(file, &shown).map_err(|source| InspectError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut gathered = Gathered::default();
-    let package = read::read_with(format, &file, &mut |found, contents| {
+    let package = read::read_with(format, file, &mut |found, contents| {
         gathered.look(found, contents)
     });
     let package = package.map_err(reading(format))?;
@@ -204,7 +212,7 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-fn digest(file: &mut File, name: &str) -> io::Result<(u64, String)> {
+fn digest(file: &File, name: &str) -> io::Result<(u64, String)> {
     let length = file.metadata()?.len();
     let mut file = Told::new(file, steps::Kind::Hash, name, Some(length));
     let mut context = Context::new(&SHA256);

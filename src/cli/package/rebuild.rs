@@ -88,8 +88,10 @@ pub fn run(
     };
     printer.note("Comparing");
     let phase = steps::phase("comparing");
-    let again = inspect::inspect(&built.path)?;
     let rebuilt = File::open(&built.path).map_err(|e| fs::naming(e, "open", &built.path))?;
+    // It holds the secret: nothing of it stays, whatever happens from here on.
+    folder.close().map_err(CliError::Place)?;
+    let again = inspect::inspect_open(&rebuilt, &built.path)?;
     let after = read::body(format, &rebuilt)?;
     drop(phase);
     let verdict = judge(file, &report, &again, &before, &after, epoch);
