@@ -300,9 +300,9 @@ impl fmt::Display for Run {
     }
 }
 
-/// The peak resident set of a process that this one started, bytes: `VmHWM` of proc(5). None
-/// before its program is loaded: until then the memory is this process's own, which it shares
-/// (vfork(2)).
+/// The peak resident set of a process that this one started, bytes, or of one that it started
+/// where that is more: `VmHWM` of proc(5). None before its program is loaded: until then the
+/// memory is this process's own, which it shares (vfork(2)).
 pub fn high_water(process: u32) -> Option<u64> {
     let program = std::fs::read_link(format!("/proc/{process}/exe")).ok()?;
     if program == std::fs::read_link("/proc/self/exe").unwrap() {
@@ -313,7 +313,12 @@ pub fn high_water(process: u32) -> Option<u64> {
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().unwrap();
-    Some(kib << 10)
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.unwrap_or_default();
+    let theirs = children
+        .split_whitespace()
+        .filter_map(|child| high_water(child.parse().unwrap()));
+    theirs.chain([kib << 10]).max()
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
