@@ -1,8 +1,10 @@
 //! `fleetpack quickstart`: from nothing to verified installers of every type.
 
+use std::path::Path;
+
 use libtest_mimic::Trial;
 
-use crate::harness::{Scratch, trial, trial_needing};
+use crate::harness::{Scratch, tools, trial, trial_needing};
 
 /// All trials.
 pub fn trials() -> Vec<Trial> {
@@ -30,29 +32,36 @@ fn every_type() {
     ] {
         let path = format!("fleetpack-quickstart/installers/{name}");
         assert!(scratch.join(&path).is_file(), "{path}");
-        ran.prints(&path);
+        ran.prints(&format!("    {name} ("));
     }
     ran.prints("stand-ins").prints("read back and verified");
     ran.prints("fleetpack updates init --path updates");
+    // No line of it is broken in a terminal of 80 columns.
+    for line in ran.text().lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
 }
 
 // The commands that it prints work, with the passphrases that it wrote down.
 fn again() {
     let scratch = Scratch::new();
-    scratch.fleetpack(["quickstart", "--dir", "here"]).ok();
-    let first = scratch.text("here/passphrases.env");
-    scratch.fleetpack(["quickstart", "--dir", "here"]).ok();
-    let second = scratch.text("here/passphrases.env");
+    let folder = "over here/it's";
+    scratch.fleetpack(["quickstart", "--dir", folder]).ok();
+    let first = scratch.text(&format!("{folder}/passphrases.env"));
+    let ran = scratch.fleetpack(["quickstart", "--dir", folder]).ok();
+    let second = scratch.text(&format!("{folder}/passphrases.env"));
     assert_ne!(first, second);
-    let variables: Vec<(&str, &str)> = second
-        .lines()
-        .map(|line| line.trim_start_matches("export ").split_once('=').unwrap())
-        .collect();
-    assert_eq!(variables.len(), 4);
+    assert_eq!(second.lines().count(), 4);
+    let further = ran.text().split_once("To look further:\n").unwrap().1;
+    let further = further.split_once("\n\n").unwrap().0;
+    assert_eq!(further.lines().count(), 3, "{further}");
+    let program = Path::new(env!("CARGO_BIN_EXE_fleetpack")).parent().unwrap();
+    let script = format!("set -eu\n{further}");
     scratch
-        .fleetpack(["updates", "timestamp", "--path", "here/updates"])
-        .envs(variables)
-        .ok();
+        .tool("sh", ["-c", &script])
+        .env("PATH", format!("{}:{}", program.display(), tools::PATH))
+        .ok()
+        .prints("\"signatures\"");
 }
 
 fn others_folder() {

@@ -10,10 +10,12 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::package::{Built, Options, Summary, build};
+use super::units::size;
 use super::{CliError, Printer, Surroundings};
 use crate::agent::config::{Config, Enrollment, Secret};
 use crate::agent::sample::{self, Sample};
 use crate::fs;
+use crate::hint;
 use crate::install::{Arch, Os};
 use crate::package::{Format, read};
 use crate::tuf::keystore::{Origin, Passphrase, PassphraseError, Passphrases};
@@ -60,10 +62,13 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     write_passphrases(&dir, &throwaway)?;
     make_repository(&dir, &mut throwaway, surroundings, printer)?;
     let built = make_installers(&dir, surroundings, printer)?;
+    let installers = dir.join("installers");
+    printer.result(format!("  {}:", installers.display()))?;
     for installer in &built {
         read_back(installer)?;
-        let (path, size) = (installer.path.display(), installer.size);
-        printer.result(format!("  {path} ({size} bytes), read back and verified"))?;
+        let name = installer.path.file_name().unwrap_or_default().display();
+        let size = size(installer.size);
+        printer.result(format!("    {name} ({size}), read back and verified"))?;
     }
     if args.json {
         let (folder, repository) = (&dir, dir.join("updates/repository"));
@@ -255,18 +260,26 @@ fn read_back(installer: &Built) -> Result<(), CliError> {
     Ok(read::matches(&installer.tree, &package)?)
 }
 
+// As lines that a terminal of 80 columns does not break.
 fn next_steps(dir: &Path) -> String {
-    let dir = dir.display();
+    let inside = |name: &str| hint::word(&dir.join(name).display().to_string());
+    let (variables, updates) = (inside("passphrases.env"), inside("updates"));
     format!(
-        "\nTo look further:\n  \
-         . {dir}/passphrases.env && fleetpack updates timestamp --path {dir}/updates\n  \
-         fleetpack updates roots --path {dir}/updates\n\n\
-         For real, with your own programs and passphrases:\n  \
-         fleetpack updates init --path updates\n  \
-         fleetpack updates add --path updates --target ./orbit --name orbit --platform linux --version 1.50.0 -t stable\n  \
-         fleetpack updates add --path updates --target ./osqueryd --name osqueryd --platform linux --version 5.19.0 -t stable\n  \
-         fleetpack updates roots --path updates > root.json\n  \
-         fleetpack package --type deb --fleet-url https://fleet.example.com --enroll-secret-file secret.txt \\\n    \
-         --update-url https://updates.example.com --update-roots @root.json"
+        "
+To look further:
+  . {variables}
+  fleetpack updates timestamp --path {updates}
+  fleetpack updates roots --path {updates}
+
+For real, with your own programs and passphrases:
+  fleetpack updates init --path updates
+  fleetpack updates add --path updates --target ./orbit --name orbit \\
+    --platform linux --version 1.50.0 -t stable
+  fleetpack updates add --path updates --target ./osqueryd --name osqueryd \\
+    --platform linux --version 5.19.0 -t stable
+  fleetpack updates roots --path updates > root.json
+  fleetpack package --type deb --fleet-url https://fleet.example.com \\
+    --enroll-secret-file secret.txt \\
+    --update-url https://updates.example.com --update-roots @root.json"
     )
 }
