@@ -61,7 +61,7 @@ const GUIDES: [Guide; 10] = [
     },
     Guide {
         name: "offline-ceremony",
-        needs: &["bash"],
+        needs: &["bash", "python3"],
         prepare: programs,
     },
     Guide {

@@ -14,8 +14,9 @@ pub fn trials() -> Vec<Trial> {
             &["python-tuf", "sha256sum"],
             files_beside,
         ),
-        trial(
+        trial_needing(
             "provenance: what else makes a package another one",
+            &["openssl"],
             circumstances,
         ),
         trial("rebuild: every type, byte for byte", rebuilt),

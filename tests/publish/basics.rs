@@ -34,7 +34,20 @@ pub fn trials() -> Vec<Trial> {
             disobedient_cache,
         ),
         trial("publish/nothing_there", nothing_there),
+        trial_needing("publish/no_authorities", &["versitygw"], no_authorities),
     ]
+}
+
+/// A system without certificate authorities: Mozilla's are in the program.
+fn no_authorities() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    begin(&scratch);
+    std::fs::create_dir(scratch.join("none")).unwrap();
+    let run = publish(&scratch, &service, "repo", []);
+    run.env("SSL_CERT_DIR", scratch.join("none"))
+        .env("SSL_CERT_FILE", scratch.join("none/bundle.pem"))
+        .ok();
 }
 
 fn s3() {

@@ -12,7 +12,8 @@ use std::time::Duration;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 use zeroize::Zeroizing;
 
 use super::aws::{self, Profile};
@@ -96,12 +97,18 @@ impl Access {
 }
 
 fn client(endpoint: Option<&str>) -> ClientOptions {
-    ClientOptions::new()
+    let options = ClientOptions::new()
         .with_connect_timeout(CONNECT)
         .with_read_timeout(SILENCE)
         .with_timeout_disabled()
         // Only what a person asked for by its scheme goes without TLS.
-        .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")))
+        .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")));
+    // Mozilla's authorities, as for update repositories; the library adds the system's, where
+    // there are any.
+    TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter_map(|der| Certificate::from_der(der).ok())
+        .fold(options, ClientOptions::with_root_certificate)
 }
 
 fn retry() -> RetryConfig {

@@ -172,9 +172,6 @@ impl Hint for ObjectError {
             Self::Place(_) | Self::NoBucketName(_) | Self::Prefix(_) => {
                 Some("s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or a folder".into())
             }
-            Self::Settings { source, .. } if chain(&**source).contains("CA certificates") => {
-                Some("apt install ca-certificates, or what the system calls it".into())
-            }
             Self::NoBucket { place, .. } => Some(make_bucket(place)),
             Self::Denied { what, .. } if what.starts_with("list") => {
                 Some("s3:ListBucket (storage.objects.list, or read on the container): without it a missing file answers 403, and agents stop".into())

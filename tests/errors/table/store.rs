@@ -66,7 +66,6 @@ every! { object: ObjectError as |error| CliError::Publish(error.into());
     NoBucketName(s("s3://")),
     Prefix(s("s3://example-updates/../fleet")),
     Settings { place: s(BUCKET), source: cause() },
-    Settings { place: s(BUCKET), source: "there are no CA certificates".into() },
     NoBucket { place: s(BUCKET), source: cause() },
     NoBucket { place: s("gs://example-updates"), source: cause() },
     NoBucket { place: s("az://example-updates/fleet"), source: cause() },
