@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use libtest_mimic::Trial;
 
-use crate::harness::{Scratch, trial, trial_needing};
+use crate::harness::{Scratch, trial_needing};
 use crate::updates::{add, elf, fixture, updates};
 
 /// The trials.
@@ -15,9 +15,10 @@ pub fn trials() -> Vec<Trial> {
         for (name, words) in COMMANDS {
             let name = format!("{prefix}/{name}");
             let body = move || killed(words, kills);
+            let trial = trial_needing(&name, &["strace"], body);
             trials.push(match long {
-                false => trial_needing(&name, &["strace"], body),
-                true => trial(&name, body).with_ignored_flag(true),
+                false => trial,
+                true => trial.with_ignored_flag(true),
             });
         }
     }

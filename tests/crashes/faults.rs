@@ -17,15 +17,29 @@ use super::{Recorded, is_private, record};
 /// What the system says.
 pub const ERRORS: [Errno; 4] = [Errno::NOSPC, Errno::IO, Errno::ROFS, Errno::INTR];
 
-/// Lets every `stride`-th step fail with each of the errors.
-pub fn each(case: &Case, stride: usize) {
+/// Which of the errors a step fails with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Errors {
+    /// With each of them.
+    Each,
+    /// With one of them, the next step with the next one.
+    InTurn,
+}
+
+/// Lets every `stride`-th step fail.
+pub fn each(case: &Case, stride: usize, errors: Errors) {
     let recorded = record(case);
     let scene = &recorded.scene;
     let begin = std::time::Instant::now();
     let (mut points, mut unharmed) = (0, 0);
     // Threads may take another way than in the first run: until no step is left.
     for index in (0..recorded.at.len()).step_by(stride) {
-        for error in ERRORS {
+        let one = &ERRORS[index % ERRORS.len()..][..1];
+        let these = match errors {
+            Errors::Each => &ERRORS[..],
+            Errors::InTurn => one,
+        };
+        for error in these.iter().copied() {
             recorded.before.restore(&scene.path());
             let Some(failed) = fail_at(case, scene, index, error) else {
                 continue;
