@@ -116,6 +116,7 @@ impl<'a> Lease<'a> {
             took_over: false,
         };
         let mut told = false;
+        let mut lost = 0;
         let mut found: Option<Found> = None;
         loop {
             let there = place.get(&lock_name(), LOCK_LIMIT)?;
@@ -126,21 +127,17 @@ impl<'a> Lease<'a> {
             let wait = found.as_ref().map_or(Duration::ZERO, Found::left);
             if wait.is_zero() {
                 lease.took_over = there.is_some();
-                match lease.write(Condition::since(there.as_ref().map(|(_, v)| v))) {
-                    Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
-                    Err(error) => return Err(error),
-                    Ok(()) => {}
-                }
-                match lease.prove() {
+                match lease.take(Condition::since(there.as_ref().map(|(_, v)| v))) {
                     Ok(()) => return Ok(lease),
-                    // Stopped until somebody else took it.
-                    Err(PublishError::Object(ObjectError::Lost { .. })) => continue,
-                    Err(error) => {
-                        lease.release();
-                        return Err(error);
-                    }
+                    // Somebody was quicker, and has it now. A service that says again and again
+                    // that it is free, and does not give it, is not asked for ever.
+                    Err(error) if error.is_lost_race() && lost < super::RACES => lost += 1,
+                    Err(error) => return Err(error),
                 }
+                std::thread::sleep(Duration::from_millis(20) * lost);
+                continue;
             }
+            lost = 0;
             if !told {
                 tell(&format!(
                     "waiting for another publisher, at most {} s",
@@ -150,6 +147,16 @@ impl<'a> Lease<'a> {
             }
             std::thread::sleep(wait.min(Duration::from_millis(500)));
         }
+    }
+
+    // A lost race leaves nothing of ours; whatever else fails gives it back.
+    fn take(&mut self, condition: Condition) -> Result<(), PublishError> {
+        self.write(condition)?;
+        let proven = self.prove();
+        if proven.as_ref().is_err_and(|error| !error.is_lost_race()) {
+            self.give_back();
+        }
+        proven
     }
 
     fn write(&mut self, condition: Condition) -> Result<(), PublishError> {
@@ -210,6 +217,10 @@ impl<'a> Lease<'a> {
 
     /// Gives it back, if it is still ours.
     pub fn release(self) {
+        self.give_back();
+    }
+
+    fn give_back(&self) {
         let there = self.place.get(&lock_name(), LOCK_LIMIT);
         if let Ok(Some((bytes, _))) = there
             && serde_json::from_slice::<Lock>(&bytes).is_ok_and(|lock| lock.holder == self.holder)

@@ -237,8 +237,8 @@ fn others() -> Vec<Case> {
     ]
 }
 
-/// Publishing and pulling. Working on object storage itself needs a server, whose calls the
-/// hook does not see.
+/// Publishing and pulling. Work on object storage is cut off at a server's door
+/// (`publish/cuts.rs`): the hook does not see its calls.
 fn elsewhere() -> Vec<Case> {
     const PUBLISH: &str = "updates publish %dest --path %repo --lock-time 1s";
     const REPAIR: &str = "updates publish %dest --path %repo --lock-time 1s --repair";

@@ -1,6 +1,8 @@
 //! Whoever can write where a repository lies gets nothing signed that is not the newest, be it
 //! a bucket or a folder; and a person who asks for it gets this copy's state back.
 
+use std::time::Duration;
+
 use libtest_mimic::Trial;
 
 use super::elsewhere::{add, elsewhere, prepare};
@@ -18,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         trial("publish/attacker/folder", folder),
         trial("publish/attacker/snapshot_key", snapshot_key),
         trial("publish/attacker/lock", lock),
+        trial_needing("publish/attacker/service", &["versitygw", "curl"], service),
         trial("publish/attacker/journal", journal),
         trial_needing(
             "publish/attacker/repair",
@@ -246,6 +249,24 @@ fn lock() {
         scratch.text("out/timestamp.json"),
         scratch.text(&format!("repo/{name}"))
     );
+}
+
+// A service that has no lock when it is asked, and has one when it is to keep another: its notes of
+// the object are there, and the object is gone.
+fn service() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    begin(&scratch);
+    publish(&scratch, &service, "repo", []).ok();
+    let lock = r#"{"holder":"nobody","until":0}"#;
+    let name = format!("{}/bucket/r/.fleetpack/lock.json", service.endpoint());
+    service.curl(&scratch, "PUT", &name, lock).ok();
+    std::fs::remove_file(scratch.join(".s3/root/bucket/r/.fleetpack/lock.json")).unwrap();
+    updates(&scratch, ["timestamp", "--path", "repo"]).ok();
+    publish(&scratch, &service, "repo", [])
+        .limit(Duration::from_secs(60))
+        .fails(1)
+        .says("error: .fleetpack/lock.json at s3://bucket/r was changed by somebody else\n");
 }
 
 // Whoever can write the list of what is left to do gets nothing done but what is signed.

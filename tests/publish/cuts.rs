@@ -10,19 +10,28 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 
 use super::clients::{Client, number};
-use super::{publish, release, with};
+use super::elsewhere::{add, elsewhere};
+use super::{program, publish, release, with};
 use crate::harness::objects::Objects;
+use crate::harness::scratch::Run;
 use crate::harness::{Scratch, trial_needing};
 use crate::tuf_peers::Peer;
 use crate::updates::updates;
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
-    vec![trial_needing(
-        "publish/cut_off_at_every_write",
-        &["versitygw", "curl", "go"],
-        every_write,
-    )]
+    vec![
+        trial_needing(
+            "publish/cut_off_at_every_write",
+            &["versitygw", "curl", "go"],
+            every_write,
+        ),
+        trial_needing(
+            "publish/elsewhere_cut_off_at_every_write",
+            &["versitygw", "curl", "go"],
+            every_write_elsewhere,
+        ),
+    ]
 }
 
 /// A way to a service on loopback that ends before write number `cut`, counted from 0: there
@@ -161,7 +170,12 @@ fn cut_off(scratch: &Scratch, service: &Objects, cut: usize) -> bool {
     let way = Way::to(service.endpoint(), cut);
     let place = service.url("r");
     let args = ["publish", &place, "--path", "repo", "--lock-time", "1s"];
-    let run = with(scratch, service, args).arg("--endpoint").arg(&way.url);
+    let run = with(scratch, service, args);
+    killed(&run.arg("--endpoint").arg(&way.url), &way)
+}
+
+// Runs until the cut, and kills; whether it came to its end before.
+fn killed(run: &Run, way: &Way) -> bool {
     let mut child = run.spawn();
     let ended = loop {
         if way.reached.load(Ordering::SeqCst) {
@@ -177,4 +191,62 @@ fn cut_off(scratch: &Scratch, service: &Objects, cut: usize) -> bool {
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(ended.is_none_or(|status| status.success()), "{words}");
     ended.is_some()
+}
+
+/// `--path s3://…`, with nothing here but keys: killed before each of its writes.
+fn every_write_elsewhere() {
+    let scratch = Scratch::new();
+    let service = Objects::s3(&scratch);
+    crate::updates::fixture(&scratch, "plaintext-keys");
+    release(&scratch, "repo", "orbit", "1.0.0", "release 0");
+    publish(&scratch, &service, "repo", []).ok();
+    scratch.copy(&scratch.join("repo/keys"), "keys");
+    std::fs::remove_file(scratch.join("keys/state.json")).unwrap();
+    let on = |command: &[&str]| elsewhere(&scratch, &service, command);
+    on(&["timestamp", "--trust-current"]).ok();
+    let url = format!("{}/r", service.public(&scratch));
+    let client = Client::new(&scratch, Peer::GoTuf, &url, "go");
+    client
+        .step(Some(&scratch.join("repo/repository/1.root.json")))
+        .unwrap();
+    let seen = || client.step(None).map(|(_, bytes)| number(&bytes));
+    for releases in [false, true] {
+        let (mut cut, mut kept) = (0, 0);
+        loop {
+            let before = seen().unwrap();
+            let n = before + u64::from(releases);
+            scratch.write("new", program(&format!("release {n}")));
+            let version = format!("1.{n}.0");
+            let command = match releases {
+                true => add("new", &version).to_vec(),
+                false => vec!["timestamp"],
+            };
+            let way = Way::to(service.endpoint(), cut);
+            let whole = killed(&on(&command).arg("--endpoint").arg(&way.url), &way);
+            // It may fail, and accepts nothing but what was published.
+            if let Ok(seen) = seen() {
+                assert!(seen == before || seen == n, "{seen} at {n}, cut {cut}");
+            }
+            // As if the time of its lock were over.
+            let lock = scratch.join(".s3/root/bucket/r/.fleetpack/lock.json");
+            if lock.exists() {
+                std::fs::write(lock, r#"{"holder":"who was killed","until":0}"#).unwrap();
+            }
+            on(&["timestamp"]).ok();
+            let now = seen().unwrap_or_else(|e| panic!("cut {cut}, after timestamp: {e}"));
+            assert!(now == before || now == n, "{now} at {n}, cut {cut}");
+            kept += u64::from(releases && now == n);
+            on(&command).ok();
+            assert_eq!(seen(), Ok(n), "cut {cut}");
+            cut += 1;
+            if whole {
+                break;
+            }
+        }
+        eprintln!(
+            "cut off at {} writes; {kept} times the release stayed",
+            cut - 1
+        );
+        assert!(cut > 3, "the way was cut nowhere");
+    }
 }
