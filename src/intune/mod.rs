@@ -16,7 +16,6 @@ pub use app::app;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -153,14 +152,17 @@ fn wrapped(msi: &File, name: &str, time: DateTime, out: Written) -> Result<Produ
     Ok(product)
 }
 
-// One that failed is not dropped: the library would then write the rest of it.
 fn zipped(
     out: Written,
     fill: impl FnOnce(&mut ZipWriter<Written>) -> Result<(), Fault>,
 ) -> Result<Written, Fault> {
-    let mut zip = ManuallyDrop::new(ZipWriter::new(out));
+    let mut zip = ZipWriter::new(out);
     fill(&mut zip)?;
-    Ok(ManuallyDrop::into_inner(zip).finish()?)
+    let mut written = zip.finish()?;
+    match written.failed.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(written),
+    }
 }
 
 /// The zip that hosts unpack, in a file without a name.
@@ -179,44 +181,88 @@ fn inner(msi: &File, name: &str, time: DateTime) -> Result<File, Fault> {
 }
 
 /// A file that the zip library writes: each write is a step, and its error names the path.
+///
+/// The library goes on after a write that failed, also while its writer is dropped, and panics over
+/// positions that it does not expect. So it hears of no failure: the first one is kept for
+/// [`zipped`], nothing is written after it, and positions are as if it were.
 struct Written {
     file: File,
     verb: &'static str,
     path: PathBuf,
+    at: u64,
+    len: u64,
+    failed: Option<io::Error>,
 }
 
 impl Written {
     fn new(file: File, path: &Path) -> Self {
-        Self {
-            file,
-            verb: "write",
-            path: path.to_owned(),
-        }
+        Self::named(file, "write", path.to_owned())
     }
 
     /// One without a name, for what is not finished.
     fn temporary() -> io::Result<Self> {
         let (verb, path) = ("write a file in", std::env::temp_dir());
         let file = fs::step(Step::Create, verb, &path, || tempfile::tempfile_in(&path))?;
-        Ok(Self { file, verb, path })
+        Ok(Self::named(file, verb, path))
+    }
+
+    fn named(file: File, verb: &'static str, path: PathBuf) -> Self {
+        Self {
+            file,
+            verb,
+            path,
+            at: 0,
+            len: 0,
+            failed: None,
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.failed.is_some() {
+            return Ok(bytes.len());
+        }
+        fs::step(Step::Write, self.verb, &self.path, || {
+            self.file.write(bytes)
+        })
     }
 }
 
 impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        fs::step(Step::Write, self.verb, &self.path, || {
-            self.file.write(bytes)
-        })
+        let count = match self.put(bytes) {
+            Ok(count) => count,
+            // Whoever writes tries again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                self.failed = Some(error);
+                bytes.len()
+            }
+        };
+        self.at += count as u64;
+        self.len = self.len.max(self.at);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
 impl Seek for Written {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
+        let to = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        let to = to.ok_or(io::ErrorKind::InvalidInput)?;
+        if self.failed.is_none()
+            && let Err(error) = self.file.seek(SeekFrom::Start(to))
+        {
+            self.failed = Some(error);
+        }
+        self.at = to;
+        Ok(to)
     }
 }
 
