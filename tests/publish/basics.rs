@@ -26,7 +26,7 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("publish/folder", &["nginx", "python-tuf"], folder),
         trial_needing("publish/rotation", &["versitygw", "curl", "go"], rotation),
         trial_needing("publish/delete", &["versitygw"], delete),
-        trial_needing("publish/refused", &["versitygw"], refused),
+        trial_needing("publish/refused", &["versitygw", "curl"], refused),
         trial_needing("publish/public_url", &["nginx"], public_url),
         trial_needing(
             "publish/disobedient_cache",
