@@ -325,7 +325,15 @@ fn signed_before() {
     begin(&scratch, &["keys", "threshold", "root", "1"]);
     sign(&scratch, &[]).ok();
     sign(&scratch, &[]).ok();
-    updates(&scratch, ["pending", "drop", "--path", "repo"]).ok();
+    let drop = || updates(&scratch, ["pending", "drop", "--path", "repo"]).ok();
+    drop();
+    // Nothing is revoked while it waits, and nothing says so.
+    let rotation = updates(&scratch, ["rotate", "timestamp", "--path", "repo"]);
+    rotation
+        .fails(5)
+        .prints("To be revoked: timestamp key with ID: ")
+        .never_says("Revoked");
+    drop();
     let ids = begin(&scratch, &["rotate", "timestamp"]);
     sign(&scratch, &["--allow-key", &ids[0]])
         .fails(1)

@@ -31,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         trial("harness/wrong_exit_code_fails", wrong_exit_code_fails),
         trial("harness/endless_program_is_ended", endless_program_is_ended),
         trial("harness/change_on_disk_is_seen", change_on_disk_is_seen),
+        trial("harness/memory_is_the_programs", memory_is_the_programs),
         trial("harness/fault_server_faults", fault_server_faults),
         trial_needing("harness/fault_server_tls", &["openssl", "curl"], tls),
         trial_needing("harness/nginx_serves", &["nginx"], || {
@@ -96,6 +97,15 @@ fn endless_program_is_ended() {
         let sleeping = Scratch::new().tool("sleep", ["60"]);
         drop(sleeping.limit(Duration::from_millis(50)).run());
     });
+}
+
+// Its own and that of what it starts, and not the tester's.
+fn memory_is_the_programs() {
+    let ours = std::hint::black_box(vec![1_u8; 128 << 20]);
+    for line in ["exec sleep 0.5", "sleep 0.5; true"] {
+        let (_, peak) = Scratch::new().tool("sh", ["-c", line]).measured();
+        assert!(peak > 0 && peak < ours.len() as u64 / 2, "{line}: {peak}");
+    }
 }
 
 fn change_on_disk_is_seen() {

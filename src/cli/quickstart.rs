@@ -260,15 +260,16 @@ fn read_back(installer: &Built) -> Result<(), CliError> {
     Ok(read::matches(&installer.tree, &package)?)
 }
 
-// As lines that a terminal of 80 columns does not break.
+// As lines that a terminal of 80 columns does not break. The throw-away passphrases stay in a shell
+// of their own: a repository for real is not made with them.
 fn next_steps(dir: &Path) -> String {
     let inside = |name: &str| hint::word(&dir.join(name).display().to_string());
     let (variables, updates) = (inside("passphrases.env"), inside("updates"));
     format!(
         "
 To look further:
-  . {variables}
-  fleetpack updates timestamp --path {updates}
+  (. {variables}
+   fleetpack updates timestamp --path {updates})
   fleetpack updates roots --path {updates}
 
 For real, with your own programs and passphrases:

@@ -119,7 +119,7 @@ fn changes(scratch: &Scratch, service: &Objects, url: &str) {
             "repo",
             "--delete",
             "--grace",
-            "1s",
+            "0",
         ],
     );
     assert!(!left.ok().text().contains(".fleetpack"));
