@@ -327,19 +327,26 @@ mod tests {
             _ => Ok(()),
         })));
         let file = || tempfile::tempfile().unwrap();
-        let mut named = Written::new(file(), Path::new("out/fleet.intunewin"));
-        let named = named.write_all(b"bytes").unwrap_err().to_string();
+        let named = Written::new(file(), Path::new("out/fleet.intunewin"));
+        let named = zipped(named, |zip| {
+            zip.start_file(METADATA, stored(DateTime::default(), 0))?;
+            Ok(zip.write_all(b"bytes")?)
+        });
         let unnamed = inner(&file(), "fleet.msi", DateTime::default());
         fs::set_hook(None);
-        assert_eq!(named, "cannot write out/fleet.intunewin: no storage space");
-        let Err(Fault::Zip(ZipError::Io(error))) = unnamed else {
-            panic!("it was written");
+
+        let text = |fault| match fault {
+            Fault::Io(error) => error.to_string(),
+            Fault::Zip(error) => panic!("the library heard of it: {error}"),
+            Fault::Template(error) => panic!("{error}"),
         };
+        let expected = "cannot write out/fleet.intunewin: no storage space";
+        assert_eq!(named.map_err(text).err().as_deref(), Some(expected));
         let folder = std::env::temp_dir();
         let expected = format!(
             "cannot write a file in {}: no storage space",
             folder.display()
         );
-        assert_eq!(error.to_string(), expected);
+        assert_eq!(unnamed.map_err(text).err(), Some(expected));
     }
 }
