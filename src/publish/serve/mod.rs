@@ -15,6 +15,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use catalogue::{Found, Kind};
@@ -61,14 +62,14 @@ impl Server {
         while !stop.load(Ordering::Relaxed) {
             match self.listener.accept() {
                 Ok((stream, _)) => self.begin(stream, &open, stop),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(TICK / 10),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => thread::sleep(TICK / 10),
                 // One that was gone before it was taken, or no descriptor left for now.
-                Err(_) => std::thread::sleep(TICK),
+                Err(_) => thread::sleep(TICK),
             }
         }
         let begun = Instant::now();
         while open.load(Ordering::Relaxed) > 0 && begun.elapsed() < GRACE {
-            std::thread::sleep(TICK);
+            thread::sleep(TICK);
         }
         Ok(())
     }
@@ -81,12 +82,16 @@ impl Server {
             return;
         }
         let (tls, catalogue) = (self.tls.clone(), self.catalogue.clone());
-        let (open, stop) = (open.clone(), stop.clone());
-        std::thread::spawn(move || {
+        let (ended, stop) = (open.clone(), stop.clone());
+        let begun = thread::Builder::new().spawn(move || {
             // Whoever went away does not matter to anybody else.
             let _ = connection(stream, tls, &catalogue, &stop);
-            open.fetch_sub(1, Ordering::Relaxed);
+            ended.fetch_sub(1, Ordering::Relaxed);
         });
+        if begun.is_err() {
+            // No thread for now: the connection was closed with what the thread was to own.
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
