@@ -21,8 +21,14 @@ use super::{Layout, RepositoryError, create, exists, io_error};
 /// Largest list of renames that is read.
 const LIMIT: u64 = 64 << 20;
 
+/// The list of an edit that waits, seen from `repository/`: the one name outside it that goes.
+pub(super) const WAITING_EDIT: &str = "../pending/edit.json";
+
+/// The staged files of an edit that waits, seen from the stage.
+pub(super) const WAITING_FILES: &str = "../../pending/files/";
+
 /// What a commit does, in order. Names are relative: `from` to the stage, others to
-/// `repository/`.
+/// `repository/`. None leads elsewhere, but for [`WAITING_FILES`] and [`WAITING_EDIT`].
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Commit {
@@ -35,6 +41,26 @@ pub(super) struct Commit {
 pub(super) struct Rename {
     pub from: String,
     pub to: String,
+}
+
+impl Commit {
+    /// A name that fleetpack would not have listed. Somebody who can write here and holds no key
+    /// could have files moved that he cannot touch, such as a key to where it is published.
+    fn stray(&self) -> Option<&str> {
+        let sources = self.renames.iter().map(|rename| &*rename.from);
+        let sources =
+            sources.filter(|from| !is_below(from.strip_prefix(WAITING_FILES).unwrap_or(from)));
+        let places = self.renames.iter().map(|rename| &*rename.to);
+        let gone = self.removals.iter().map(|name| &**name);
+        let gone = gone.filter(|name| *name != WAITING_EDIT);
+        let mut strays = sources.chain(places.chain(gone).filter(|name| !is_below(name)));
+        strays.next()
+    }
+}
+
+/// Whether a name, joined to a folder, stays in it. What lies there may have any characters.
+pub(super) fn is_below(name: &str) -> bool {
+    name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// An empty stage. Its name is on the disk when the commit is decided on.
@@ -90,6 +116,7 @@ pub(super) fn run(layout: &Layout, commit: &Commit) -> Result<(), RepositoryErro
 /// Decides on the commit: from now on it will happen. An error may come when it is decided on
 /// already: [`Layout::interrupted`] tells.
 pub(super) fn decide(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
+    check_names(layout, commit)?;
     for name in commit.renames.iter().map(|rename| &rename.to) {
         check_links(layout, name)?;
     }
@@ -158,8 +185,19 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     let commit: Commit = serde_json::from_slice(&text)
         .map_err(io::Error::from)
         .map_err(io_error(format!("read {}", path.display())))?;
+    check_names(layout, &commit)?;
     finish(layout, &commit)?;
     Ok(true)
+}
+
+fn check_names(layout: &Layout, commit: &Commit) -> Result<(), RepositoryError> {
+    match commit.stray() {
+        Some(name) => Err(RepositoryError::Stray {
+            list: layout.work().join("commit.json"),
+            name: name.to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Does what was decided on, or what is left of it.
@@ -185,10 +223,10 @@ pub(super) fn finish(layout: &Layout, commit: &Commit) -> Result<(), RepositoryE
     folders.sync()?;
     for name in &commit.removals {
         check_links(layout, name)?;
-        let path = match name.strip_prefix("../") {
+        let path = match &**name {
             // Not by way of `repository/..`: it may be a link.
-            Some(beside) => layout.path().join(beside),
-            None => layout.published(name),
+            WAITING_EDIT => layout.pending_edit(),
+            name => layout.published(name),
         };
         crate::fs::remove(&path).map_err(io_error(format!("delete {}", path.display())))?;
         remove_empty_above(&path, &layout.published("targets"));

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Map;
+use zeroize::Zeroizing;
 
 use super::edit::{Signing, expires, meta_of};
 use super::keyring::{Keys, Tokens};
@@ -73,13 +74,9 @@ pub fn create(
 }
 
 fn check_empty(layout: &Layout) -> Result<(), RepositoryError> {
-    if let Some(keys) = layout.separate_keys() {
-        let store = Keystore::new(&keys);
-        let files = Role::ALL.map(|role| store.path(role));
-        for file in files.into_iter().chain([layout.state()]) {
-            if exists(&file)? {
-                return Err(RepositoryError::Exists(file));
-            }
+    for (_, file) in elsewhere(layout, layout) {
+        if exists(&file)? {
+            return Err(RepositoryError::ExistsElsewhere(file));
         }
     }
     for folder in FOLDERS {
@@ -111,9 +108,15 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
         commit::remove_tree(&new)?;
         return Ok(false);
     }
-    place_memory(&Layout::new(&new), layout)?;
-    if let Some(keys) = layout.separate_keys() {
-        place_keys(&new.join("keys"), &keys)?;
+    let files = elsewhere(&Layout::new(&new), layout);
+    for (from, to) in &files {
+        check_way(from, to)?;
+    }
+    for (from, to) in &files {
+        place(from, to)?;
+    }
+    if layout.separate_keys().is_some() {
+        commit::remove_tree(&new.join("keys"))?;
     }
     for folder in FOLDERS {
         let (from, to) = (new.join(folder), layout.path().join(folder));
@@ -125,45 +128,51 @@ pub(super) fn recover(layout: &Layout) -> Result<bool, RepositoryError> {
     Ok(true)
 }
 
-// The memory lies among the new keys, and gets its place with them where that is its place.
-// Elsewhere it comes first: without it there is no repository.
-fn place_memory(new: &Layout, layout: &Layout) -> Result<(), RepositoryError> {
-    if layout.state() == Layout::new(layout.path()).state() {
-        return Ok(());
+// Files that belong elsewhere than below the repository's path, with where they lie in `new`: in
+// folders that may be on another disk, and have other things in them. The memory comes first:
+// without it there is no repository.
+fn elsewhere(new: &Layout, layout: &Layout) -> Vec<(PathBuf, PathBuf)> {
+    let mut files = Vec::new();
+    if layout.state() != Layout::new(layout.path()).state() {
+        files.push((new.state(), layout.state()));
+        files.push((new.pinned(), layout.pinned()));
     }
-    for (from, to) in [
-        (new.state(), layout.state()),
-        (new.pinned(), layout.pinned()),
-    ] {
-        let read = crate::fs::read_document(&from, 1 << 20).map_err(reading(&from))?;
-        // Gone: an earlier try did this one.
-        let Some(bytes) = read else { continue };
-        let parent = to.parent().unwrap_or(Path::new("."));
-        crate::fs::create_folders(parent, 0o700)
-            .map_err(io_error(format!("make {}", parent.display())))?;
-        crate::fs::write_atomic(&to, &bytes, 0o600)
-            .map_err(io_error(format!("write {}", to.display())))?;
-        crate::fs::remove(&from).map_err(io_error(format!("delete {}", from.display())))?;
+    if let Some(keys) = layout.separate_keys() {
+        let (new, keys) = (Keystore::new(&new.keys()), Keystore::new(&keys));
+        files.extend(Role::ALL.map(|role| (new.path(role), keys.path(role))));
     }
-    Ok(())
+    files
 }
 
-// Keys go into a folder that may be on another disk, and have other things in it.
-fn place_keys(from: &Path, to: &Path) -> Result<(), RepositoryError> {
-    crate::fs::create_folders(to, 0o700).map_err(io_error(format!("make {}", to.display())))?;
-    let store = Keystore::new(from);
-    for role in Role::ALL {
-        let file = store.path(role);
-        let read = crate::fs::read_document(&file, 1 << 20);
-        let read = read.map_err(io_error(format!("read {}", file.display())))?;
-        let (Some(bytes), Some(name)) = (read, file.file_name()) else {
-            continue;
-        };
-        let to = to.join(name);
-        crate::fs::write_atomic(&to, &bytes, 0o600)
-            .map_err(io_error(format!("write {}", to.display())))?;
+// What waits may be another's, or the folders others than those that `init` was given: keys and a
+// memory that are there stay. An earlier try may have put the same bytes there.
+fn check_way(from: &Path, to: &Path) -> Result<(), RepositoryError> {
+    let (new, there) = (document(from)?, document(to)?);
+    match (new, there) {
+        (Some(new), Some(there)) if new != there => Err(RepositoryError::InTheWay {
+            file: to.to_owned(),
+            new: from.to_owned(),
+        }),
+        _ => Ok(()),
     }
-    commit::remove_tree(from)
+}
+
+fn place(from: &Path, to: &Path) -> Result<(), RepositoryError> {
+    // Gone: an earlier try did this one, or the key is on a token.
+    let Some(bytes) = document(from)? else {
+        return Ok(());
+    };
+    let parent = to.parent().unwrap_or(Path::new("."));
+    crate::fs::create_folders(parent, 0o700)
+        .map_err(io_error(format!("make {}", parent.display())))?;
+    crate::fs::write_atomic(to, &bytes, 0o600)
+        .map_err(io_error(format!("write {}", to.display())))?;
+    crate::fs::remove(from).map_err(io_error(format!("delete {}", from.display())))
+}
+
+fn document(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, RepositoryError> {
+    let bytes = crate::fs::read_document(path, 1 << 20).map_err(reading(path))?;
+    Ok(bytes.map(Zeroizing::new))
 }
 
 fn remember(layout: &Layout) -> Result<(), RepositoryError> {

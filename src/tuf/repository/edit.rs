@@ -11,6 +11,7 @@ use serde_json::Map;
 use super::commit::{self, Commit, Rename};
 use super::keyring::Keys;
 use super::{Repository, RepositoryError, memory};
+use crate::steps;
 use crate::tuf::client::{ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT};
 use crate::tuf::hashes::{Digests, Hashes};
 use crate::tuf::keystore::{Keystore, Passphrases};
@@ -194,9 +195,9 @@ impl Repository {
         let stage = self.layout.work().join("stage");
         crate::fs::create_folders_unsynced(&stage, 0o755)
             .map_err(super::io_error(format!("make {}", stage.display())))?;
-        let prepared = self
-            .as_an_agent(change, now)
-            .and_then(|new| Ok((self.stage_change(change, files)?, new)));
+        let verified = self.as_an_agent(change, now);
+        let _phase = steps::phase("writing");
+        let prepared = verified.and_then(|new| Ok((self.stage_change(change, files)?, new)));
         let (commit, new) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -215,6 +216,7 @@ impl Repository {
     }
 
     fn as_an_agent(&self, change: &Change, now: Instant) -> Result<Trusted, RepositoryError> {
+        let _phase = steps::phase("verifying");
         let size = |document: &str, bytes: Option<&[u8]>, limit| {
             let length = bytes.map_or(0, <[u8]>::len) as u64;
             match length > limit {
@@ -306,7 +308,7 @@ impl Repository {
         commit.renames.extend(files.into_iter().map(|file| Rename {
             from: match change.held {
                 // Seen from the stage.
-                true => format!("../../pending/files/{file}"),
+                true => format!("{}{file}", commit::WAITING_FILES),
                 false => file.clone(),
             },
             to: file,
@@ -317,7 +319,7 @@ impl Repository {
         });
         commit.renames.extend(documents);
         if change.held {
-            commit.removals.push("../pending/edit.json".to_owned());
+            commit.removals.push(commit::WAITING_EDIT.to_owned());
         }
         Ok(commit)
     }

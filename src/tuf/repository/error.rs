@@ -27,6 +27,9 @@ pub enum RepositoryError {
     /// `init` where something is already.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
+    /// `init` with keys or a memory where there are some already.
+    #[error("{} exists already", .0.display())]
+    ExistsElsewhere(PathBuf),
     /// A link of the root chain is missing.
     #[error("the root metadata cannot be verified: {} does not exist", .0.display())]
     NoNumberedRoot(PathBuf),
@@ -255,6 +258,22 @@ pub enum RepositoryError {
         /// Why not.
         reason: &'static str,
     },
+    /// A list of unfinished work that fleetpack did not write.
+    #[error("{} names {name:?}, which no unfinished work of fleetpack leads to: nothing was done", list.display())]
+    Stray {
+        /// The list.
+        list: PathBuf,
+        /// What it names.
+        name: String,
+    },
+    /// Unfinished work would write over a file.
+    #[error("{} exists already, and is not what the repository in {} that waits to be made would put there", file.display(), new.display())]
+    InTheWay {
+        /// The file.
+        file: PathBuf,
+        /// Where the new one lies.
+        new: PathBuf,
+    },
     /// A link among the published folders.
     #[error("{} is a link, and a change below it would be made outside the repository", .0.display())]
     Linked(PathBuf),
@@ -303,6 +322,9 @@ impl Hint for RepositoryError {
                 path.display()
             )),
             Self::Exists(_) => Some("--path DIR, an empty folder".to_owned()),
+            Self::ExistsElsewhere(_) => Some(
+                "--keys DIR and --state FILE in folders that belong to no repository, or fleetpack updates status with the same flags when an init was interrupted".to_owned(),
+            ),
             Self::NoNumberedRoot(path) => Some(format!(
                 "curl -o {} URL/{}, from where the repository is published",
                 path.display(),
@@ -334,6 +356,13 @@ impl Hint for RepositoryError {
                 "mv {} KEPT, then attach again",
                 path.display()
             )),
+            Self::Stray { list, .. } => Some(format!(
+                "mv {0} {0}.stray, once you know who wrote it",
+                list.display()
+            )),
+            Self::InTheWay { .. } => Some(
+                "--keys and --state as they were given to fleetpack updates init".to_owned(),
+            ),
             Self::Linked(path) => {
                 let link = path.display();
                 Some(format!("cp -RL {link} {link}.new && rm {link} && mv {link}.new {link}"))

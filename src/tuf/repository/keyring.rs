@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use super::{Layout, RepositoryError};
+use crate::steps;
 use crate::tuf::key::Key;
 use crate::tuf::keystore::{FileKey, Keystore, KeystoreError, Passphrase, Passphrases, Signer};
 use crate::tuf::metadata::{Metadata, Role, Root, Signature, Signed};
@@ -171,6 +172,7 @@ impl Keys {
         signed: &T,
         roots: &[&Root],
     ) -> Result<Signed<T>, RepositoryError> {
+        let _phase = steps::phase("signing");
         Signed::create(signed, |message| {
             let mut signatures: Vec<Signature> = Vec::new();
             for (id, key) in roots.iter().flat_map(|root| self.listed(root)) {

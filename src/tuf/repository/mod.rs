@@ -93,6 +93,7 @@ use super::client::{ROOT_LIMIT, SNAPSHOT_LIMIT, TARGETS_LIMIT, TIMESTAMP_LIMIT};
 use super::metadata::{Role, Root, Signed};
 use super::trusted::{Expiry, Roots, Trusted};
 use crate::fs::Lock;
+use crate::steps;
 
 /// Where the parts of a repository lie.
 #[derive(Clone, Debug)]
@@ -280,6 +281,7 @@ impl Repository {
 /// The newest root of a repository, its chain verified; changes nothing and needs no keys.
 pub fn read_root(layout: &Layout) -> Result<Signed<Root>, RepositoryError> {
     layout.check_is_one()?;
+    let _phase = steps::phase("verifying");
     let memory = Memory::read(&layout.state())?;
     let roots = verify_roots(layout, &memory)?;
     Ok(roots.root().clone())
@@ -434,6 +436,7 @@ fn verify_roots(layout: &Layout, memory: &Memory) -> Result<Roots, RepositoryErr
 }
 
 fn verify(layout: &Layout, memory: &Memory) -> Result<Trusted, RepositoryError> {
+    let _phase = steps::phase("verifying");
     let folder = layout.repository();
     let invalid = |source| RepositoryError::Invalid {
         path: folder.clone(),

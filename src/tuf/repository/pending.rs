@@ -118,7 +118,7 @@ impl Layout {
         self.path().join("pending")
     }
 
-    fn pending_edit(&self) -> PathBuf {
+    pub(super) fn pending_edit(&self) -> PathBuf {
         self.pending().join("edit.json")
     }
 }
@@ -457,12 +457,19 @@ impl Repository {
         Ok(Some(file))
     }
 
-    fn held(&self) -> Result<Option<Edit>, RepositoryError> {
+    pub(super) fn held(&self) -> Result<Option<Edit>, RepositoryError> {
         let Some(file) = self.held_file()? else {
             return Ok(None);
         };
         if file.base != self.pending_base() || file.format != FORMAT {
             return Err(RepositoryError::PendingStale { what: file.what });
+        }
+        let mut names = file.files.iter().chain(&file.removals);
+        if let Some(name) = names.find(|name| !commit::is_below(name)) {
+            return Err(RepositoryError::Stray {
+                list: self.layout.pending_edit(),
+                name: name.clone(),
+            });
         }
         let roles = Role::ALL.into_iter();
         let roles = roles.filter(|role| file.roles.iter().any(|name| name == role.name()));
@@ -557,13 +564,12 @@ impl Repository {
     }
 
     // What lies in `pending/files/` is what the targets document says.
-    fn check_files(&self, edit: &Edit) -> Result<(), RepositoryError> {
-        let Some(targets) = &edit.change.targets else {
-            return Ok(());
-        };
+    pub(super) fn check_files(&self, edit: &Edit) -> Result<(), RepositoryError> {
+        let listed = edit.change.targets.iter();
         let new = edit.change.root.as_ref().map(|root| &root.signed);
         let root = new.unwrap_or(&self.base.root().signed);
-        let entries = targets.signed.targets.iter().flat_map(|(name, file)| {
+        let listed = listed.flat_map(|targets| &targets.signed.targets);
+        let entries = listed.flat_map(|(name, file)| {
             let places = super::targets::places(name, file, root.consistent_snapshot);
             places.into_iter().map(move |place| (place, file))
         });

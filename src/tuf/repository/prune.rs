@@ -15,6 +15,7 @@ use super::commit::{self, Commit};
 use super::targets::named;
 use super::unnamed::Unnamed;
 use super::{Repository, RepositoryError, io_error};
+use crate::steps;
 use crate::tuf::metadata::Role;
 use crate::tuf::state::quoted;
 
@@ -41,15 +42,18 @@ pub struct Pruned {
 impl Repository {
     /// Deletes what was unnamed before `limit`; a dry run changes nothing.
     pub fn prune(&mut self, limit: Timestamp, dry_run: bool) -> Result<Pruned, RepositoryError> {
+        let phase = steps::phase("searching");
         let mut found = self.unnamed_documents()?;
         let mut notes = Unnamed::read(&self.layout)?;
         found.extend(self.unnamed_targets(&mut notes)?);
+        drop(phase);
         let (removed, waiting): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|file| file.since <= limit);
         let pruned = Pruned { removed, waiting };
         if dry_run {
             return Ok(pruned);
         }
+        let _phase = steps::phase("deleting");
         notes.keep(&pruned.waiting.iter().map(|f| f.file.clone()).collect());
         notes.write(&self.layout)?;
         if !pruned.removed.is_empty() {

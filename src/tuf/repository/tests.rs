@@ -2,6 +2,7 @@
 //! not begun, and a client never trusts anything else.
 
 mod held;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

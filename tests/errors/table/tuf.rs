@@ -122,6 +122,7 @@ fn missing() -> Missing {
 every! { repository: RepositoryError as CliError::Repository;
     NotARepository { path: path("updates"), missing: path("updates/repository/root.json") },
     Exists(path("updates/keys")),
+    ExistsElsewhere(path("vault/keys/targets.json")),
     NoNumberedRoot(path("updates/repository/2.root.json")),
     RootDiffers { plain: path("updates/repository/root.json"), numbered: path("updates/repository/2.root.json") },
     NoDocument(path("updates/repository/targets.json")),
@@ -157,6 +158,8 @@ every! { repository: RepositoryError as CliError::Repository;
     Name(NameError { what: "channel", value: s("a/b"), reason: "it contains a slash" }),
     Collision { new: s("orbit/linux/Stable/orbit"), existing: s("orbit/linux/stable/orbit") },
     Source { path: path("orbit"), reason: "it is empty" },
+    Stray { list: path("updates/.fleetpack/commit.json"), name: s("../keys/root.json") },
+    InTheWay { file: path("vault/keys/targets.json"), new: path("updates/.fleetpack/new/keys/targets.json") },
     Linked(path("updates/repository/targets/orbit")),
     Stopped,
     Io { what: s("write updates/repository/targets.json"), source: io() },
