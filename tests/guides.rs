@@ -1,7 +1,8 @@
 //! The pages of `docs/guides`, followed word by word.
 //!
 //! Every block marked `sh` of a page runs, from top to bottom, in one shell in a folder of its
-//! own, and must succeed; blocks marked otherwise are shown, not run. A page has one line in
+//! own, and must succeed; blocks marked otherwise are shown, not run (`packaging/systemd` runs those
+//! of publish.md marked `bash`, in a container). A page has one line in
 //! [`GUIDES`]: the tools that it needs, and what must lie in the folder before it begins. `~`
 //! is that folder, and the folder is where the shell begins. The ports 8087 and 8088 stand for free
 //! ones.

@@ -25,7 +25,6 @@ pub fn trials() -> Vec<Trial> {
                 "unshare",
                 "nsenter",
                 "versitygw",
-                "openssl",
             ],
             systemd,
         ),
@@ -297,7 +296,7 @@ fn installers() {
     run().fails(1).says("WORKSHOP_SECRET");
 }
 
-// The program, its units and a user, and a published repository on loopback.
+// The program, its units and a user, and two repositories: in a bucket, and in a folder.
 fn prepare(scratch: &Scratch, container: &Container) {
     let host = |command: &str| container.ok(command);
     let program = container.put(Path::new(env!("CARGO_BIN_EXE_fleetpack")));
@@ -305,81 +304,126 @@ fn prepare(scratch: &Scratch, container: &Container) {
     host(&format!(
         "install -m 755 {program} /usr/bin/fleetpack && chmod 755 {server}"
     ));
-    host("useradd --system --home-dir /var/lib/fleetpack fleetpack && mkdir /etc/fleetpack");
+    // What the package's own script does with this file.
+    let users = std::fs::read(project().join("packaging/own/sysusers.conf")).unwrap();
+    container.write("/root/fleetpack.conf", users);
+    host("systemd-sysusers /root/fleetpack.conf");
     for unit in ["fleetpack-timestamp.service", "fleetpack-timestamp.timer"] {
         let text = std::fs::read(project().join("packaging/systemd").join(unit)).unwrap();
         container.write(&format!("/etc/systemd/system/{unit}"), text);
     }
-    let verify = host("systemd-analyze verify --man=no /etc/systemd/system/fleetpack-* 2>&1");
-    assert_eq!(verify, "");
+    verify(container);
 
     // The bucket lies in the container too: it has a network of its own.
-    host("mkdir -p /srv/s3/example-updates /srv/meta");
+    host("mkdir -p /srv/s3/example-updates /srv/meta /srv/fleet");
     host(&format!(
         "systemd-run --quiet {server} --port 127.0.0.1:9000 --access test-access \
          --secret test-secret-key --quiet posix --sidecar /srv/meta /srv/s3"
     ));
-    let settings = format!(
-        "FLEETPACK_REPOSITORY={PLACE}\nFLEET_TIMESTAMP_PASSPHRASE=timestamp-pass-4\n\
-         AWS_REGION=us-east-1\nAWS_ACCESS_KEY_ID=test-access\n\
-         AWS_SECRET_ACCESS_KEY=test-secret-key\nAWS_ENDPOINT_URL=http://127.0.0.1:9000\n"
-    );
-    container.write("/etc/fleetpack/timestamp.env", settings);
-    host("chmod 600 /etc/fleetpack/timestamp.env");
+    container.wait_for("bash -c '< /dev/tcp/127.0.0.1/9000'");
     begin(scratch);
     let repository = scratch.tool("tar", ["-c", "repo"]).ok();
     container.write("/root/repo.tar", repository.stdout);
-    let environment = "set -a && . /etc/fleetpack/timestamp.env && set +a";
-    certificates(scratch, container);
-    container.wait_for("bash -c '< /dev/tcp/127.0.0.1/9000'");
-    host(&format!(
-        "cd /root && {environment} && fleetpack updates publish {PLACE} --path repo"
-    ));
+    host("cd /root && tar --no-same-owner -xf repo.tar && cp -r repo /srv/fleet/updates");
+    host("rm -r /srv/fleet/updates/keys");
 }
 
-// TLS is not asked for on loopback, and an S3 client wants its authorities nevertheless.
-fn certificates(scratch: &Scratch, container: &Container) {
-    let environment = "set -a && . /etc/fleetpack/timestamp.env && set +a";
-    let without = format!("{environment} && fleetpack updates publish {PLACE} --path /root/repo");
-    container.ok("cd /root && tar -xf repo.tar");
-    let ran = container.run(&without);
-    assert_eq!(ran.code, Some(1), "{ran}");
-    ran.says("hint: apt install ca-certificates");
-    container.ok("mkdir -p /etc/ssl/certs");
-    let authority = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out ca.pem -subj /CN=test";
-    scratch.tool("openssl", authority.split(' ')).ok();
-    container.write("/etc/ssl/certs/ca-certificates.crt", scratch.read("ca.pem"));
+fn verify(container: &Container) {
+    let verify = "systemd-analyze verify --man=no fleetpack-timestamp.service \
+        fleetpack-timestamp.timer 2>&1";
+    assert_eq!(container.ok(verify), "");
 }
 
+// The page's blocks of a kind after a heading, up to the next of the same rank.
+fn of_page(heading: &str, kind: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(project().join("docs/guides/publish.md")).unwrap();
+    let (_, part) = page.split_once(&format!("\n{heading}\n")).unwrap();
+    let part = part.split("\n## ").next().unwrap();
+    let part = part.split("\n### ").next().unwrap();
+    let begin = format!("```{kind}\n");
+    part.split(&begin)
+        .skip(1)
+        .map(|block| block.split_once("```").unwrap().0.replace("sudo ", ""))
+        .collect()
+}
+
+// The page's steps, word by word, as root; the service and the key are the test's own.
 fn systemd() {
     let scratch = Scratch::new();
     let container = Container::boot();
     prepare(&scratch, &container);
     let host = |command: &str| container.ok(command);
-    let environment = "set -a && . /etc/fleetpack/timestamp.env && set +a";
-    // As the head of the service says: once by hand, then by the timer.
-    host("install -d -m 700 -o fleetpack -g fleetpack /var/lib/fleetpack /var/lib/fleetpack/keys");
-    host(
-        "install -m 600 -o fleetpack -g fleetpack /root/repo/keys/timestamp.json /var/lib/fleetpack/keys",
+    let steps = of_page("## By a timer", "bash");
+    let [install, start] = &steps[..] else {
+        panic!("{steps:?}")
+    };
+    let settings = of_page("## By a timer", "ini").concat();
+    let settings = settings
+        .replace("'four'", "'timestamp-pass-4'")
+        .replace("eu-central-1", "us-east-1")
+        + "AWS_ACCESS_KEY_ID=test-access\nAWS_SECRET_ACCESS_KEY=test-secret-key\n\
+           AWS_ENDPOINT_URL=http://127.0.0.1:9000\n";
+    assert!(settings.starts_with(&format!("FLEETPACK_REPOSITORY={PLACE}\n")));
+    host(&format!("set -e; cd /root/repo/keys; {install}"));
+    assert_eq!(
+        host("stat -c '%a %U' /etc/fleetpack/timestamp.env"),
+        "600 root"
     );
+    container.write("/etc/fleetpack/timestamp.env", &settings);
+    host(&format!(
+        "set -a; . /etc/fleetpack/timestamp.env; cd /root; \
+         fleetpack updates publish {PLACE} --path repo"
+    ));
     let untrusted = container.run("systemctl start fleetpack-timestamp.service");
     assert_eq!(untrusted.code, Some(1), "{untrusted}");
-    host("systemctl stop fleetpack-timestamp.service");
-    host(&format!(
-        "{environment} && HOME=/var/lib/fleetpack setpriv --reuid=fleetpack --regid=fleetpack --clear-groups \
-         fleetpack updates timestamp --path {PLACE} --keys /var/lib/fleetpack/keys --trust-current"
-    ));
-    let version = || {
-        let text = host("cat /srv/s3/example-updates/fleet/timestamp.json");
+    host("systemctl stop fleetpack-timestamp.service; systemctl reset-failed");
+    let version = |file: &str| {
+        let text = host(&format!("cat {file}"));
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         document["signed"]["version"].as_u64().unwrap()
     };
-    let before = version();
-    host("systemctl reset-failed; systemctl start fleetpack-timestamp.service");
-    assert_eq!(version(), before + 1);
-    host("systemctl enable --now --quiet fleetpack-timestamp.timer");
-    let timers = host("systemctl list-timers fleetpack-timestamp.timer --no-pager");
-    assert!(timers.contains("fleetpack-timestamp.service"), "{timers}");
+    let file = "/srv/s3/example-updates/fleet/timestamp.json";
+    let before = version(file);
+    let shown = container.run(&format!("set -e; {start}"));
+    assert_eq!(shown.code, Some(0), "{shown}");
+    let root = host("sha256sum /root/repo/repository/root.json");
+    shown.says(&format!("sha256 {}", &root[..64]));
+    shown.prints("fleetpack-timestamp.service");
+    assert_eq!(version(file), before + 2);
+    host("systemctl is-enabled --quiet fleetpack-timestamp.timer");
+    in_a_folder(&container, &settings, start, version);
+}
+
+// Another host would begin with the page's steps; this one forgets what it trusted.
+fn in_a_folder(container: &Container, settings: &str, start: &str, version: impl Fn(&str) -> u64) {
+    let host = |command: &str| container.ok(command);
+    let folder = "/srv/fleet/updates";
+    host("rm /var/lib/fleetpack/keys/state.json /var/lib/fleetpack/keys/pinned-root.json");
+    container.write(
+        "/etc/fleetpack/timestamp.env",
+        settings.replace(PLACE, folder),
+    );
+    let read_only = container.run("systemctl start fleetpack-timestamp.service");
+    assert_eq!(read_only.code, Some(1), "{read_only}");
+    host("systemctl stop fleetpack-timestamp.service; systemctl reset-failed");
+    let steps = of_page("### For a folder", "bash").concat();
+    host(&format!("set -e; {steps}"));
+    verify(container);
+    let file = format!("{folder}/repository/timestamp.json");
+    let before = version(&file);
+    host(&format!("set -e; {}", start.replace(PLACE, folder)));
+    assert_eq!(version(&file), before + 2);
+    // A release by root between two timestamps; a web server reads all of it.
+    host(&format!(
+        "set -a; FLEET_TARGETS_PASSPHRASE=targets-pass-2 FLEET_SNAPSHOT_PASSPHRASE=snapshot-pass-3; \
+         . /etc/fleetpack/timestamp.env; cd /root; \
+         fleetpack updates add --path {folder} --keys repo/keys --target /usr/bin/fleetpack \
+         --name orbit --platform linux --version 2.0.0"
+    ));
+    host("systemctl start fleetpack-timestamp.service");
+    assert_eq!(version(&file), before + 4);
+    let hidden = format!("find {folder}/repository ! -perm -o=r -o -type d ! -perm -o=x");
+    assert_eq!(host(&hidden), "");
 }
 
 // The images that the recipe begins with are stand-ins made of the tests' own Debian: `apt-get`

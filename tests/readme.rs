@@ -31,6 +31,8 @@ enum Use {
     Serve,
     /// nginx' settings.
     Nginx,
+    /// The file with the passphrase, for cron.
+    Passphrase,
     /// A line for cron.
     Cron,
     /// Who does it is said in [`ELSEWHERE`].
@@ -97,6 +99,7 @@ fn blocks() -> Vec<(Use, &'static str)> {
         let used = match (language, text.split_whitespace().next()) {
             ("text", _) => Use::Picture,
             ("nginx", _) => Use::Nginx,
+            ("ini", _) => Use::Passphrase,
             ("cron", _) => Use::Cron,
             ("sh", Some("cargo" | "sudo")) => Use::Elsewhere,
             ("sh", Some("python3")) => Use::Serve,
@@ -114,6 +117,7 @@ fn every_block_is_known() {
         (Use::Walk, 5),
         (Use::Serve, 1),
         (Use::Nginx, 1),
+        (Use::Passphrase, 1),
         (Use::Cron, 1),
     ] {
         let count = blocks.iter().filter(|(u, _)| *u == used).count();
@@ -167,9 +171,13 @@ fn self_hosting() {
             .env("PATH", &path)
             .ok();
     }
-    for (_, text) in blocks().iter().filter(|(used, _)| *used == Use::Cron) {
-        by_cron(&scratch, text, &path);
+    for (_, text) in blocks().iter().filter(|(used, _)| *used == Use::Passphrase) {
+        scratch.write("timestamp.env", text);
     }
+    for (_, text) in blocks().iter().filter(|(used, _)| *used == Use::Cron) {
+        by_cron(&scratch, text);
+    }
+    other_types(&scratch, &path);
 }
 
 /// The walk as one script. The server is ended by its process id.
@@ -206,27 +214,57 @@ fn installer_of(script: &str) -> String {
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
-/// The command of a crontab line, as its user, with the paths of the scratch folder.
-fn by_cron(scratch: &Scratch, line: &str, path: &str) {
-    let command = line
-        .split_whitespace()
-        .skip(6)
-        .collect::<Vec<_>>()
-        .join(" ");
-    assert!(command.contains("fleetpack updates timestamp"), "{line}");
-    scratch.write(
-        "timestamp.env",
-        "export FLEET_TIMESTAMP_PASSPHRASE='four'\n",
-    );
+/// The other types that the README names: those it makes of the same programs, and those that it
+/// says need others.
+fn other_types(scratch: &Scratch, path: &str) {
+    let others = "rpm,pkg.tar.zst";
+    assert!(README.contains(&format!(
+        "`--type {others}` makes those of the same programs"
+    )));
+    assert!(README.contains("`pkg` and `msi` need programs for macOS and\nWindows"));
+    let package = |kinds: &str| {
+        let command = package_command()
+            .replace("--type deb", &format!("--type {kinds}"))
+            .replace(
+                "--update-url http://127.0.0.1:8085",
+                "--update-url updates/repository --agent-update-url https://updates.example.org",
+            );
+        scratch
+            .tool("bash", ["-euxc", &command])
+            .env("FLEETPACK_ENROLL_SECRET", "made-up")
+            .env("PATH", path)
+    };
+    package(others).ok();
+    for (kind, missing) in [("pkg", "macos"), ("msi", "windows")] {
+        package(kind).fails(1).says(missing);
+    }
+}
+
+/// The command of a crontab line, by cron's shell and with what cron gives a command: a short search
+/// path and no passphrase. The program lies where the README installs it.
+fn by_cron(scratch: &Scratch, line: &str) {
+    let mut rest = line.trim();
+    for _ in 0..6 {
+        rest = rest.split_once(char::is_whitespace).unwrap().1.trim_start();
+    }
+    let mut command = rest.to_owned();
     let folder = scratch.join("updates");
-    let command = command
-        .replace(
-            "/etc/fleetpack/timestamp.env",
-            scratch.join("timestamp.env").to_str().unwrap(),
-        )
-        .replace("/srv/fleet/updates", folder.to_str().unwrap());
+    let settings = scratch.join("timestamp.env");
+    let installed = "/usr/local/bin/fleetpack";
+    let (place, name) = installed.rsplit_once('/').unwrap();
+    assert!(README.contains(&format!(" -C {place} {name}\n")));
+    for (written, here) in [
+        (installed, Path::new(env!("CARGO_BIN_EXE_fleetpack"))),
+        ("/etc/fleetpack/timestamp.env", &settings),
+        ("/srv/fleet/updates", &folder),
+    ] {
+        assert_eq!(command.matches(written).count(), 1, "{line}");
+        command = command.replace(written, here.to_str().unwrap());
+    }
     let before = scratch.read("updates/repository/timestamp.json");
-    // What cron gives a command: a short search path, no passphrases.
-    scratch.tool("sh", ["-c", &command]).env("PATH", path).ok();
+    scratch
+        .tool("/bin/sh", ["-c", &command])
+        .env("PATH", "/usr/bin:/bin")
+        .ok();
     assert_ne!(before, scratch.read("updates/repository/timestamp.json"));
 }
