@@ -259,41 +259,61 @@ fn installers() {
     scratch.fleetpack(["quickstart", "--dir", "q"]).ok();
     scratch.copy(&scratch.join("q/updates/repository/root.json"), "root.json");
     scratch.copy(&project().join("examples/pipelines"), "examples/pipelines");
-    let teams = "[defaults]\ntype = [\"deb\", \"msi\"]\nupdate-url = \"q/updates/repository\"\n\
+    let kinds = ["deb", "rpm", "pkg", "msi", "pkg.tar.zst"];
+    let teams = format!(
+        "[defaults]\ntype = {kinds:?}\nupdate-url = \"q/updates/repository\"\n\
         agent-update-url = \"https://updates.example.com\"\nupdate-roots = \"@root.json\"\n\
         fleet-url = \"https://fleet.example.com\"\n\
         [[installer]]\nteam = \"sales\"\nenroll-secret-variable = \"SALES_SECRET\"\n\
-        [[installer]]\nteam = \"workshop\"\nenroll-secret-variable = \"WORKSHOP_SECRET\"\n";
+        [[installer]]\nteam = \"workshop\"\nenroll-secret-variable = \"WORKSHOP_SECRET\"\n"
+    );
     scratch.write("teams.toml", teams);
     for pipeline in ["installers-github.yml", "installers-gitlab.yml"] {
         let text = std::fs::read_to_string(project().join("examples/pipelines").join(pipeline));
-        assert!(
-            text.unwrap()
-                .contains(" examples/pipelines/installers.sh\n")
-        );
+        let text = text.unwrap();
+        assert!(text.contains(" examples/pipelines/installers.sh\n"));
+        assert!(text.contains("CACHE_KEY"));
     }
     let program = Path::new(env!("CARGO_BIN_EXE_fleetpack")).parent().unwrap();
-    let run = || {
+    // Each run on a runner with nothing in its home.
+    let run = |home: &str, key: &str| {
+        std::fs::create_dir(scratch.join(home)).unwrap();
         scratch
             .tool("sh", ["examples/pipelines/installers.sh"])
+            .env("HOME", scratch.join(home))
+            .env("TMPDIR", scratch.join(home))
             .env("PATH", format!("{}:{}", program.display(), tools::PATH))
             .env("SOURCE_DATE_EPOCH", "1714564800")
             .env("UPDATE_URL", "q/updates/repository")
+            .env("CACHE_KEY", key)
             .env("SALES_SECRET", "made-up-for-sales-0001")
     };
-    let sums = || scratch.text("out/SHA256SUMS");
-    run().env("WORKSHOP_SECRET", "made-up-for-workshop-1").ok();
-    let first = sums();
-    assert_eq!(
-        first.lines().filter(|line| line.ends_with(".msi")).count(),
-        2,
-        "{first}"
-    );
+    let whole = |home: &str, key: &str| {
+        let ran = run(home, key)
+            .env("WORKSHOP_SECRET", "made-up-for-workshop-1")
+            .ok();
+        let left = std::fs::read_dir(scratch.join(home)).unwrap().count();
+        assert_eq!(left, 0, "the key is left in {home}");
+        ran
+    };
+    let key = "0123456789abcdef0123456789abcdef";
+    let not_made = "it was not made with this key for this name";
+    let first = whole("first", key);
+    let sums = scratch.text("out/SHA256SUMS");
+    let mut made: Vec<_> = sums.lines().map(|line| &line[66..]).collect();
+    made.retain(|name| kinds.iter().any(|kind| name.ends_with(&format!(".{kind}"))));
+    assert_eq!(made.len(), 2 * kinds.len(), "{sums}");
+    for name in made {
+        first.says(&format!("Reading out/{name}"));
+    }
     assert!(scratch.join(".cache/fleetpack").is_dir());
-    run().env("WORKSHOP_SECRET", "made-up-for-workshop-1").ok();
-    assert_eq!(sums(), first);
-    // A team without a secret makes the job fail.
-    run().fails(1).says("WORKSHOP_SECRET");
+    whole("second", key).never_says(not_made);
+    assert_eq!(scratch.text("out/SHA256SUMS"), sums);
+    whole("third", "fedcba9876543210fedcba9876543210").says(not_made);
+    assert_eq!(scratch.text("out/SHA256SUMS"), sums);
+    // A team without a secret, and a cache without a key, make the job fail.
+    run("fourth", key).fails(1).says("WORKSHOP_SECRET");
+    run("fifth", "").fails(2).says("CACHE_KEY");
 }
 
 // The program, its units and a user, and two repositories: in a bucket, and in a folder.
