@@ -21,9 +21,13 @@ pub fn trials() -> Vec<Trial> {
         trial("json/small_ones", small_ones),
         trial("json/keys_and_signatures", keys_and_signatures),
         trial("help/every_command_has_examples", examples),
+        trial("help/examples_fit_and_can_be_copied", examples_fit),
+        trial("help/is_a_command_too", help_command),
+        trial("help/exit_codes_are_at_the_end", exit_codes),
         trial("help/flags_stand_under_headings", headings),
         trial_needing("json/serve", &["sh"], serve),
         trial("verbose/phases_and_steps", verbose),
+        trial_needing("verbose/updates", &["bash"], verbose_updates),
         trial("quiet/results_alone", quiet),
         trial_needing("colours/on_a_terminal_alone", &["script"], colours),
         trial_needing("progress/bars_on_a_terminal", &["script"], bars),
@@ -68,7 +72,8 @@ fn example_lines(help: &str) -> Vec<Vec<String>> {
     let words = lines.map(|line| {
         let words = line.split_whitespace();
         let own = words.take_while(|word| !["|", ">", "&&"].contains(word));
-        own.map(|word| word.trim_matches('"').to_owned()).collect()
+        own.map(|word| word.trim_matches(['"', '\'']).to_owned())
+            .collect()
     });
     words.collect()
 }
@@ -77,6 +82,11 @@ fn examples() {
     let definitions = fleetpack::cli::definitions();
     let mut found = Vec::new();
     leaves(&definitions, "", &mut found);
+    for path in ["", "updates keys", "updates pending"] {
+        let mut words = path.split_whitespace();
+        let command = words.try_fold(&definitions, |one, word| one.find_subcommand(word));
+        found.push((path.to_owned(), command.unwrap().clone()));
+    }
     for (path, command) in found {
         let help = command.get_after_help().map(ToString::to_string);
         let help = help.unwrap_or_default();
@@ -86,7 +96,9 @@ fn examples() {
         for words in lines {
             let line = words.join(" ");
             assert!(line.starts_with(&format!("fleetpack {path}")), "{line}");
-            if let Err(error) = definitions.clone().try_get_matches_from(words) {
+            let parsed = definitions.clone().try_get_matches_from(words);
+            // Help that was asked for is no mistake.
+            if let Some(error) = parsed.err().filter(clap::Error::use_stderr) {
                 panic!("{line}\n{error}");
             }
         }
@@ -97,6 +109,63 @@ fn examples() {
     for command in updates.get_subcommands() {
         let name = command.get_name();
         assert!(named.contains(&name), "{name} is in no group");
+    }
+}
+
+/// No line of what `--help` prints of its own is wider than a terminal, for a shell would take
+/// what stands on the next line for another command.
+fn examples_fit() {
+    let scratch = Scratch::new();
+    for path in commands() {
+        let help = run(&scratch, &format!("{path} --help"));
+        let Some((_, examples)) = help.text().split_once("Examples:\n") else {
+            assert_eq!(path, "updates");
+            continue;
+        };
+        let mut goes_on = false;
+        for line in examples.lines().take_while(|line| !line.is_empty()) {
+            assert!(line.chars().count() <= 78, "`{path}`: {line}");
+            let begins = line.starts_with("  fleetpack ");
+            assert!(begins != goes_on, "`{path}`: {line}");
+            // A bracket would be a pattern, and a semicolon an end, to a shell.
+            let open = line
+                .split('\'')
+                .step_by(2)
+                .any(|part| part.contains(['[', ';', '*', '?']));
+            assert!(!open, "`{path}`: {line}");
+            goes_on = line.ends_with(" \\");
+        }
+        assert!(!goes_on, "`{path}`: {}", help.text());
+    }
+}
+
+/// As with `fleetctl`: `help COMMAND` is `COMMAND --help`, at every level.
+fn help_command() {
+    let scratch = Scratch::new();
+    for (words, same) in [
+        ("help", "--help"),
+        ("help package", "package --help"),
+        ("help updates keys add", "updates keys add --help"),
+        ("updates help", "updates --help"),
+        ("updates help add", "updates add --help"),
+        ("updates keys help add", "updates keys add --help"),
+        ("updates pending help drop", "updates pending drop --help"),
+    ] {
+        let helped = run(&scratch, words);
+        assert_eq!(helped.text(), run(&scratch, same).text(), "{words}");
+    }
+    let misspelt = scratch.fleetpack(["help", "pakage"]).fails(2);
+    misspelt.says("unrecognized subcommand 'pakage'");
+}
+
+fn exit_codes() {
+    let scratch = Scratch::new();
+    let help = run(&scratch, "--help");
+    let (_, codes) = help.text().split_once("\nExit codes:\n").unwrap();
+    let lines: Vec<_> = codes.lines().collect();
+    assert_eq!(lines.len(), fleetpack::cli::manual::EXIT_CODES.len());
+    for ((code, meaning), line) in fleetpack::cli::manual::EXIT_CODES.iter().zip(lines) {
+        assert_eq!(line, format!("  {code}  {meaning}"));
     }
 }
 
@@ -355,12 +424,49 @@ fn verbose() {
         ran.says(words);
     }
     ran.never_says("made-up-for-this-test");
+    assert_eq!(ran.stderr.matches("took ").count(), 1, "{}", ran.stderr);
     let plain = run(&scratch, &format!("{PACKAGE} --type deb --verbose=false"));
     plain.says("took ").never_says("verifying: ");
     let both = scratch
         .fleetpack(["quickstart", "--quiet", "--verbose"])
         .fails(2);
     both.says("cannot be used with");
+}
+
+/// Where the time of commands of a repository goes, each phase once in the line at the end.
+fn verbose_updates() {
+    let scratch = ground();
+    let commands: [(&str, &[&str]); 6] = [
+        (
+            "timestamp",
+            &["verifying", "unlocking", "signing", "writing"],
+        ),
+        (
+            "promote --component orbit --from stable --to edge",
+            &["verifying", "unlocking", "signing", "writing"],
+        ),
+        (
+            "rotate timestamp",
+            &["verifying", "unlocking", "signing", "writing"],
+        ),
+        ("status", &["verifying", "looking through files"]),
+        ("prune --grace 0", &["verifying", "searching", "deleting"]),
+        ("keys list", &["verifying"]),
+    ];
+    let script = "set -a; . q/passphrases.env; set +a; exec \"$0\" updates \"$@\"";
+    let program = env!("CARGO_BIN_EXE_fleetpack");
+    for (words, phases) in commands {
+        let ran = scratch.tool("bash", ["-c", script, program]);
+        let ran = ran.args(words.split_whitespace());
+        let ran = ran.args(["--path", "q/updates", "--verbose"]).ok();
+        let last = ran.stderr.trim_end().lines().last().unwrap();
+        assert!(last.starts_with("took "), "{words}: {}", ran.stderr);
+        for phase in phases {
+            ran.says(&format!("{phase}: "));
+            let times = last.matches(&format!(" {phase} ")).count();
+            assert_eq!(times, 1, "{words} {phase}: {}", ran.stderr);
+        }
+    }
 }
 
 fn quiet() {

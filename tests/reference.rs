@@ -9,6 +9,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, Command};
 use fleetpack::agent::identity;
+use fleetpack::cli::manual::{EXIT_CODES, VARIABLES as VARIABLES_OF_NO_FLAG};
 use fleetpack::install::{Arch, Os};
 use fleetpack::package::{Format, builder};
 use libtest_mimic::Trial;
@@ -217,83 +218,6 @@ fn is_variable(word: &str) -> bool {
             || word.starts_with("FLEET_") && word.ends_with("_PASSPHRASE"))
 }
 
-/// Variables that are no flag's, and what they say.
-const OTHERS: &[(&str, &str)] = &[
-    (
-        "`FLEET_ROOT_PASSPHRASE`, `FLEET_TARGETS_PASSPHRASE`, `FLEET_SNAPSHOT_PASSPHRASE`, `FLEET_TIMESTAMP_PASSPHRASE`",
-        "Passphrase of the role's key file",
-    ),
-    (
-        "`FLEET_ROOT_NEW_PASSPHRASE`, `FLEET_TARGETS_NEW_PASSPHRASE`, `FLEET_SNAPSHOT_NEW_PASSPHRASE`, `FLEET_TIMESTAMP_NEW_PASSPHRASE`",
-        "What `updates keys passphrase` puts in its place",
-    ),
-    (
-        "`FLEET_ROOT_PIN`, `FLEET_TARGETS_PIN`, `FLEET_SNAPSHOT_PIN`, `FLEET_TIMESTAMP_PIN`",
-        "PIN of the token with the role's key",
-    ),
-    (
-        "`FLEETPACK_PKCS11_MODULE`",
-        "Library of the tokens, where a URI names none",
-    ),
-    (
-        "`FLEET_RPM_SIGNING_PASSPHRASE`",
-        "Passphrase of `--rpm-signing-key`",
-    ),
-    (
-        "`FLEETPACK_MACOS_P12_PASSWORD`",
-        "Password of `--macos-devid-p12`",
-    ),
-    (
-        "`AC_USERNAME`",
-        "For a Mac's own tools; `--notarize` says what it takes instead",
-    ),
-    (
-        "`FLEETPACK_APPLE_STAND_IN`",
-        "For tests: a server on this machine in Apple's place",
-    ),
-    (
-        "`SOURCE_DATE_EPOCH`",
-        "Seconds since 1970 that go into packages; now when it is not set",
-    ),
-    (
-        "`XDG_STATE_HOME`, `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`",
-        "Where `fleetpack/` with verified state, the cache and its key are; by default `.local/state`, `.cache` and `.config` in `HOME`",
-    ),
-    (
-        "`TMPDIR`",
-        "Folder for large files while a package is made; by default `/tmp`",
-    ),
-    ("`NO_COLOR`, `TERM`", "No colours when set; none on `dumb`"),
-    (
-        "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_SKIP_SIGNATURE`",
-        "S3: credentials, or requests without",
-    ),
-    (
-        "`AWS_PROFILE`, `AWS_DEFAULT_PROFILE`, `AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE`",
-        "S3: profile, and the files that hold it; by default those in `HOME`",
-    ),
-    (
-        "`AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`",
-        "S3: where",
-    ),
-    (
-        "`AWS_ROLE_ARN`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, `AWS_CONTAINER_CREDENTIALS_FULL_URI`, `AWS_EC2_METADATA_DISABLED`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`, `AWS_METADATA_ENDPOINT`",
-        "S3: credentials of a workload, container or instance",
-    ),
-    (
-        "`GOOGLE_APPLICATION_CREDENTIALS`, `GOOGLE_SERVICE_ACCOUNT`, `GOOGLE_SERVICE_ACCOUNT_KEY`, `STORAGE_EMULATOR_HOST`",
-        "Google Cloud Storage: credentials; an emulator",
-    ),
-    (
-        "`AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_KEY`, `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE_SAS_KEY`, `AZURE_STORAGE_SAS_TOKEN`, `AZURE_STORAGE_TOKEN`",
-        "Azure: account and credentials",
-    ),
-    (
-        "`AZURE_STORAGE_CLIENT_ID`, `AZURE_CLIENT_ID`, `AZURE_FEDERATED_TOKEN_FILE`, `IDENTITY_ENDPOINT`",
-        "Azure: credentials of a workload or instance; without any the `az` program is asked",
-    ),
-];
-
 /// The names of installers for a version of orbit.
 fn file_names(page: &mut String) {
     page.push_str(
@@ -310,6 +234,13 @@ fn file_names(page: &mut String) {
     }
 }
 
+fn exit_codes(page: &mut String) {
+    page.push_str("\n## Exit codes\n\n| code | meaning |\n| --- | --- |\n");
+    for (code, meaning) in EXIT_CODES {
+        let _ = writeln!(page, "| {code} | {meaning} |");
+    }
+}
+
 /// All variables: those of flags, by the definitions, then the others.
 fn variables(program: &Command, page: &mut String) {
     page.push_str(
@@ -322,8 +253,10 @@ fn variables(program: &Command, page: &mut String) {
             let _ = writeln!(page, "| `{name}` | The same as `package --{flag}` |");
         }
     }
-    for (names, meaning) in OTHERS {
-        let _ = writeln!(page, "| {names} | {meaning} |");
+    for variables in VARIABLES_OF_NO_FLAG {
+        let names = variables.names.iter().map(|name| code(name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(page, "| {names} | {} |", variables.meaning);
     }
 }
 
@@ -341,22 +274,15 @@ as `--switch=false`.
 ## What is printed where
 
 Results go to standard output; what is being done, warnings and errors go to standard error. With
-`--json` standard output holds one JSON object and nothing else; its shape is in
-[docs/schema](schema), in the file of the command's name. `--quiet` leaves results, warnings and
-errors, `--verbose` tells how long each step took. Bars and colours are for terminals alone;
-`NO_COLOR` takes the colours away.
+`--json` standard output holds one JSON document and nothing else; its shape is in
+[docs/schema](schema), in the file of the command's name. It is an object, but for
+`inspect --json A B`, which prints an array of differences. A command that fails before it has a
+result prints none, and its exit code says so. `--quiet` leaves results, warnings and errors,
+`--verbose` tells how long each step took. Bars and colours are for terminals alone; `NO_COLOR`
+takes the colours away.
+";
 
-## Exit codes
-
-| code | meaning |
-| --- | --- |
-| 0 | done |
-| 1 | the command could not do what was asked, or `doctor`, `updates status` or `updates verify` found a fault |
-| 2 | the command line is wrong |
-| 3 | `updates status`: something expires soon |
-| 4 | `updates status`: something has expired |
-| 5 | the change waits in `pending/` for signatures; nothing is published yet |
-
+const PASSPHRASES: &str = "
 ## Passphrases of keys
 
 `FLEET_ROOT_PASSPHRASE`, `FLEET_TARGETS_PASSPHRASE`, `FLEET_SNAPSHOT_PASSPHRASE` and
@@ -367,6 +293,8 @@ terminal. `updates keys passphrase` takes the new one from `FLEET_ROOT_NEW_PASSP
 
 fn page(program: &Command) -> String {
     let mut page = String::from(HEAD);
+    exit_codes(&mut page);
+    page.push_str(PASSPHRASES);
     variables(program, &mut page);
     file_names(&mut page);
     section(program, &mut Vec::new(), &mut page);

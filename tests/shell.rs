@@ -10,6 +10,8 @@ pub fn trials() -> Vec<Trial> {
         trial("completions::every_shell", every_shell),
         trial("completions::refused", refused),
         trial("man::pages", pages),
+        trial("man::sections", sections),
+        trial_needing("man::as_man_shows_them", &["man"], shown),
         trial("man::refused", no_folder),
     ]
 }
@@ -75,6 +77,60 @@ fn pages() {
     let before = scratch.state("share");
     scratch.fleetpack(["man", "share/man1"]).ok();
     before.unchanged(&scratch.state("share"));
+}
+
+/// What a page says beside its flags, and that no page is there of `help`.
+fn sections() {
+    let scratch = Scratch::new();
+    scratch.fleetpack(["man", "man1"]).ok();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut count = 0;
+    for entry in std::fs::read_dir(scratch.join("man1")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.contains("help"), "{name}");
+        let text = scratch.text(&format!("man1/{name}"));
+        assert!(
+            text.contains(&format!(" \"\" \"fleetpack {version}\" ")),
+            "{name}"
+        );
+        for section in ["NAME", "SYNOPSIS", "ENVIRONMENT", "\"EXIT STATUS\""] {
+            let times = text.matches(&format!(".SH {section}\n")).count();
+            assert_eq!(times, 1, "{name} {section}:\n{text}");
+        }
+        assert!(!text.contains(".SH EXTRA"), "{name}");
+        let copied = text.contains(".SH EXAMPLES\n.nf\n") || name == "fleetpack-updates.1";
+        assert!(copied, "{name}:\n{text}");
+        count += 1;
+    }
+    assert!(count > 30, "{count} pages");
+    let add = scratch.text("man1/fleetpack-updates-add.1");
+    for words in ["FLEET_TARGETS_PASSPHRASE", "\\fB5\\fR\n"] {
+        assert!(add.contains(words), "{words}:\n{add}");
+    }
+    let inspect = scratch.text("man1/fleetpack-inspect.1");
+    for words in ["FLEET_TARGETS_PASSPHRASE", "\\fB5\\fR\n", "AWS_"] {
+        assert!(!inspect.contains(words), "{words}:\n{inspect}");
+    }
+}
+
+/// An example is shown as it was written, and can be copied.
+fn shown() {
+    let scratch = Scratch::new();
+    scratch.fleetpack(["man", "man1"]).ok();
+    let page = scratch
+        .tool(
+            "man",
+            ["--warnings", "--local-file", "man1/fleetpack-updates-add.1"],
+        )
+        .env("MANWIDTH", "80")
+        .ok();
+    assert_eq!(page.stderr, "");
+    page.prints("EXIT STATUS")
+        .prints("--target ./orbit --name orbit \\\n")
+        .prints("\n         --platform linux --version 1.50.0 -t 1.50,1,stable\n");
+    let last = page.text().trim_end().lines().last().unwrap().to_owned();
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(last.starts_with(&format!("fleetpack {version} ")), "{last}");
 }
 
 fn no_folder() {

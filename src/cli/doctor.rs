@@ -29,8 +29,10 @@ use crate::tuf::trusted::{Expiry, Trusted};
 const EXAMPLES: &str = "\
 Examples:
   fleetpack doctor --path updates
-  fleetpack doctor --update-url https://updates.example.com fleet-osquery_1.50.0_amd64.deb
-  fleetpack doctor --json --update-url https://updates.example.com --update-roots @root.json | jq -r .found[].name";
+  fleetpack doctor --update-url https://updates.example.com \\
+    fleet-osquery_1.50.0_amd64.deb
+  fleetpack doctor --json --update-url https://updates.example.com \\
+    --update-roots @root.json | jq -r '.found[].name'";
 
 /// What follows `doctor`.
 #[derive(Debug, clap::Args)]

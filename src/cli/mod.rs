@@ -15,6 +15,7 @@ pub mod completions;
 pub mod doctor;
 pub mod inspect;
 pub mod man;
+pub mod manual;
 pub mod package;
 pub mod quickstart;
 pub mod updates;
@@ -37,7 +38,7 @@ use hints::Typed;
     propagate_version = true,
     // As with fleetctl: of a flag that is given twice the last one counts.
     args_override_self = true,
-    disable_help_subcommand = true
+    after_help = manual::of_program()
 )]
 pub struct Args {
     /// Print results and errors only

@@ -60,6 +60,11 @@ pub fn has_bars() -> bool {
     WATCH.get().is_some_and(|watch| watch.bars.is_some())
 }
 
+/// Whether [`close`] tells of it.
+pub fn is_verbose() -> bool {
+    WATCH.get().is_some_and(|watch| watch.verbose)
+}
+
 /// How long the phases of the command took so far, in the order in which they began, and how
 /// long it took from its beginning.
 pub fn spent() -> (Vec<(String, Duration)>, Duration) {

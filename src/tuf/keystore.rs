@@ -18,6 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::key::Key;
 use super::metadata::Role;
+use crate::steps;
 
 /// Largest key file that is read.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -353,7 +354,7 @@ impl Keystore {
         let mut again = false;
         loop {
             let (passphrase, origin) = ask.existing(role, again)?;
-            if let Some(keys) = unlock(&sealed, &passphrase, &path)? {
+            if let Some(keys) = unlock_told(&sealed, &passphrase, &path)? {
                 return Ok((keys, Some(passphrase)));
             }
             wrong(origin, &path)?;
@@ -393,7 +394,9 @@ impl Keystore {
                     Unlocking::Done(keys) => return Ok(keys),
                     Unlocking::Begun(thread, origin) => (thread, origin),
                 };
+                let phase = steps::phase("unlocking");
                 let (keys, sealed) = crate::fs::joined(thread);
+                drop(phase);
                 if let Some(keys) = keys? {
                     return Ok(keys);
                 }
@@ -401,7 +404,7 @@ impl Keystore {
                 wrong(origin, &path)?;
                 loop {
                     let (passphrase, origin) = ask.existing(role, true)?;
-                    if let Some(keys) = unlock(&sealed, &passphrase, &path)? {
+                    if let Some(keys) = unlock_told(&sealed, &passphrase, &path)? {
                         return Ok(keys);
                     }
                     wrong(origin, &path)?;
@@ -501,6 +504,12 @@ enum Unlocking<'scope> {
         std::thread::ScopedJoinHandle<'scope, (Unlocked, Sealed)>,
         Origin,
     ),
+}
+
+// On a thread beside others `unlock` is told of where it is waited for.
+fn unlock_told(sealed: &Sealed, passphrase: &Passphrase, path: &Path) -> Unlocked {
+    let _phase = steps::phase("unlocking");
+    unlock(sealed, passphrase, path)
 }
 
 // `None` when the passphrase is wrong.

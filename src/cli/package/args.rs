@@ -111,10 +111,13 @@ pub enum ArchWord {
     next_line_help = false,
     mut_args = as_fleetctl,
     after_help = "Examples:\n  \
-    fleetpack package --type deb --fleet-url https://fleet.example.com --enroll-secret \"$SECRET\" \\\n    \
+    fleetpack package --type deb --fleet-url https://fleet.example.com \\\n    \
+    --enroll-secret \"$SECRET\" \\\n    \
     --update-url https://updates.example.com --update-roots @root.json\n  \
-    fleetpack package --type deb --arch arm64 --fleet-desktop --fleet-url … --enroll-secret …\n  \
-    fleetpack package --type all --outdir installers --checksums --fleet-url … --enroll-secret …\n  \
+    fleetpack package --type deb --arch arm64 --fleet-desktop \\\n    \
+    --fleet-url … --enroll-secret …\n  \
+    fleetpack package --type all --outdir installers --checksums \\\n    \
+    --fleet-url … --enroll-secret …\n  \
     fleetpack package --manifest teams.toml --outdir installers"
 )]
 pub struct Args {

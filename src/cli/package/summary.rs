@@ -87,13 +87,20 @@ impl<'a> Summary<'a> {
             let count = self.packages.len();
             lines.push(format!("{count} installers, {} in all", size(bytes)));
         }
+        // With --verbose there is a longer line of the same at the end.
+        if !progress::is_verbose() {
+            lines.push(self.took());
+        }
+        lines
+    }
+
+    fn took(&self) -> String {
         let (phases, all) = &self.phases;
         let phases = phases.iter();
         let phases: Vec<_> = phases
             .map(|(what, spent)| format!("{what} {}", time(*spent)))
             .collect();
-        lines.push(format!("took {}: {}", time(*all), phases.join(", ")));
-        lines
+        format!("took {}: {}", time(*all), phases.join(", "))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::tuf::repository::{Adding, NewTarget};
 
 const EXAMPLES: &str = "\
 Examples:
-  fleetpack updates add --path updates --target ./orbit --name orbit --platform linux --version 1.50.0 -t 1.50,1,stable
+  fleetpack updates add --path updates --target ./orbit --name orbit \\
+    --platform linux --version 1.50.0 -t 1.50,1,stable
   fleetpack updates add --path updates --manifest release.toml";
 
 /// What follows `add`.

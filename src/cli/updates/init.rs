@@ -7,7 +7,8 @@ use crate::tuf::repository::{self, Rotated, Signing};
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates init --path updates
-  fleetpack updates init --path updates --key root=pkcs11:token=fleet;object=root";
+  fleetpack updates init --path updates \\
+    --key 'root=pkcs11:token=fleet;object=root'";
 
 /// What follows `init`.
 #[derive(Debug, clap::Args)]

@@ -16,8 +16,15 @@ use crate::tuf::repository::{KeyEdit, ListedRole, Outcome, RepositoryError, Sign
 /// Largest file of a public key.
 const LIMIT: u64 = 1 << 16;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates keys list --path updates
+  fleetpack updates keys add root colleague.pem --path updates
+  fleetpack updates keys threshold root 2 --path updates";
+
 /// What follows `keys`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -17,7 +17,8 @@ use crate::tuf::repository::{Adding, Mirrored, NewTarget, Repository};
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates mirror --path updates --channel stable
-  fleetpack updates mirror --path updates --channel stable,edge --component orbit,osqueryd --platform linux";
+  fleetpack updates mirror --path updates --channel stable,edge \\
+    --component orbit,osqueryd --platform linux";
 
 /// What follows `mirror`.
 #[derive(Debug, clap::Args)]

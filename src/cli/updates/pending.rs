@@ -5,6 +5,11 @@ use serde::Serialize;
 use super::{At, CliError, Place, Printer, outcome};
 use crate::tuf::repository::Missing;
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetpack updates pending --path updates
+  fleetpack updates pending drop --path updates";
+
 const SHOW: &str = "\
 Examples:
   fleetpack updates pending show --path updates";
@@ -15,7 +20,7 @@ Examples:
 
 /// What follows `pending`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,

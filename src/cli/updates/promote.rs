@@ -10,8 +10,10 @@ use crate::tuf::metadata::Targets;
 
 const EXAMPLES: &str = "\
 Examples:
-  fleetpack updates promote --path updates --component orbit,desktop --from edge --to stable
-  fleetpack updates promote --path updates --component osqueryd --platform linux --from edge --to stable --and-version-channels";
+  fleetpack updates promote --path updates --component orbit,desktop \\
+    --from edge --to stable
+  fleetpack updates promote --path updates --component osqueryd \\
+    --platform linux --from edge --to stable --and-version-channels";
 
 /// What follows `promote`.
 #[derive(Debug, clap::Args)]

@@ -16,7 +16,8 @@ use crate::tuf::time::Validity;
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates publish --path updates s3://bucket/updates
-  fleetpack updates publish --path updates s3://bucket/updates --public-url https://updates.example.com --delete
+  fleetpack updates publish --path updates s3://bucket/updates \\
+    --public-url https://updates.example.com --delete
   fleetpack updates publish --path updates --dry-run /srv/updates";
 
 /// What follows `publish`.

@@ -15,7 +15,8 @@ use crate::store::tls;
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates serve --path updates
-  fleetpack updates serve --path updates --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem";
+  fleetpack updates serve --path updates --listen 0.0.0.0:8443 \\
+    --tls-cert chain.pem --tls-key key.pem";
 
 /// What follows `serve`.
 #[derive(Debug, clap::Args)]

@@ -7,6 +7,7 @@ use super::look::{self, Look, Said};
 use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::{Inventory, TargetStatus};
 use crate::cli::Exit;
+use crate::steps;
 use crate::tuf::time::Validity;
 use crate::tuf::trusted::Expiry;
 
@@ -24,7 +25,8 @@ enum Format {
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates status --path updates
-  fleetpack updates status https://updates.example.com --update-roots @root.json --format prometheus
+  fleetpack updates status https://updates.example.com --update-roots @root.json \\
+    --format prometheus
   fleetpack updates status --path updates --warn 5d --html status.html";
 
 /// What follows `status`.
@@ -64,14 +66,18 @@ struct Report<'a> {
 /// Prints what is there and how long it is valid.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
     let now = surroundings.now;
+    let phase = steps::phase("verifying");
     let looked = args.look.refresh(Expiry::Ignored, printer)?;
+    drop(phase);
     let Some(trusted) = looked.client.trusted() else {
         return Ok(());
     };
     let inventory = Inventory::of(trusted, &looked.targets, now, |name, target| {
         looked.client.published_at(name, target)
     });
+    let phase = steps::phase("looking through files");
     let found = looked.survey(true)?;
+    drop(phase);
     if let Some(file) = &args.html {
         let page = crate::publish::page::render(&inventory, now)?;
         crate::fs::write_atomic(file, page.as_bytes(), 0o644)?;

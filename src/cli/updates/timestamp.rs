@@ -11,7 +11,8 @@ use crate::tuf::time::Validity;
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates timestamp --path updates
-  fleetpack updates timestamp --path s3://bucket/updates --keys keys --timestamp-expires 7d";
+  fleetpack updates timestamp --path s3://bucket/updates --keys keys \\
+    --timestamp-expires 7d";
 
 /// What follows `timestamp`.
 #[derive(Debug, clap::Args)]
