@@ -16,7 +16,7 @@ use super::updates::tls::Tls;
 use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::Inventory;
 use crate::doctor::{self, Diagnosis};
-use crate::hint::Hint;
+use crate::hint::{Hint, bare};
 use crate::inspect::{self, Report};
 use crate::store::tls::TrustedRoots;
 use crate::store::{self, HttpOptions, Store, StoreError};
@@ -77,6 +77,9 @@ struct Examined<'a> {
 
 /// The repository as it was found.
 struct Place {
+    /// Folder or URL, as requests need it.
+    address: String,
+    /// The same as it may be printed.
     shown: String,
     anchors: Vec<Vec<u8>>,
     origin: Origin,
@@ -102,12 +105,12 @@ impl Place {
     fn resolve(args: &Args, installers: &[Installer]) -> Result<Self, CliError> {
         let inside: Vec<_> = installers.iter().filter_map(Installer::anchor).collect();
         let given = args.update_roots.as_deref();
-        let (layout, shown) = match &args.update_url {
-            Some(url) => (None, url.clone()),
+        let (layout, address, shown) = match &args.update_url {
+            Some(url) => (None, url.clone(), bare(url)),
             None => {
                 let layout = Layout::new(&args.path);
-                let shown = layout.repository().display().to_string();
-                (Some(layout), shown)
+                let folder = layout.repository().display().to_string();
+                (Some(layout), folder.clone(), folder)
             }
         };
         let kept = match &layout {
@@ -120,13 +123,14 @@ impl Place {
                 }
             }
             None if given.is_none() && !inside.is_empty() => None,
-            _ => Some(anchor::of(given, &shown)?),
+            _ => Some(anchor::of(given, &address)?),
         };
         let (anchors, origin) = match kept {
             Some(anchor) => (vec![anchor], Origin::Person),
             None => (inside, Origin::Installers),
         };
         Ok(Self {
+            address,
             shown,
             anchors,
             origin,
@@ -136,7 +140,7 @@ impl Place {
     }
 
     fn store(&self) -> Result<Box<dyn Store>, StoreError> {
-        store::open(&self.shown, self.http.clone())
+        store::open(&self.address, self.http.clone())
     }
 
     // Expired metadata are one finding of several, and not the end of looking.
@@ -198,7 +202,7 @@ impl Place {
     /// The published folder, when it is on this machine.
     fn folder(&self) -> Option<PathBuf> {
         let layout = self.layout.as_ref().map(Layout::repository);
-        let folder = layout.unwrap_or_else(|| Path::new(&self.shown).to_owned());
+        let folder = layout.unwrap_or_else(|| Path::new(&self.address).to_owned());
         folder.is_dir().then_some(folder)
     }
 }
@@ -277,7 +281,7 @@ fn accepted(
     found.extend(doctor::expiring(&place.shown, &inventory));
     found.extend(files(place, trusted, targets, installers)?);
     found.extend(modes(place)?);
-    if let Some(url) = web_address(&place.shown) {
+    if let Some(url) = web_address(&place.address) {
         let newest = Some(trusted.version(Role::Root));
         let http = place.http.clone();
         found.extend(doctor::web::examine(&url, http, newest, now));
@@ -322,7 +326,7 @@ fn refused(
         let keys = survey::private_keys(&folder)?;
         found.extend(keys.iter().map(|key| of_finding(&place.shown, key)));
     }
-    if let Some(url) = web_address(&place.shown).filter(|_| error.as_ref().is_none_or(answers)) {
+    if let Some(url) = web_address(&place.address).filter(|_| error.as_ref().is_none_or(answers)) {
         let (http, now) = (place.http.clone(), surroundings.now);
         found.extend(doctor::web::examine(&url, http, None, now));
     }
@@ -446,8 +450,8 @@ fn answers(error: &ClientError) -> bool {
     )
 }
 
-fn web_address(place: &str) -> Option<Url> {
-    let url = Url::parse(place).ok()?;
+fn web_address(address: &str) -> Option<Url> {
+    let url = Url::parse(address).ok()?;
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::again::{again, again_with};
 use super::{Diagnosis, modes};
 use crate::agent::inventory::Parts;
-use crate::hint::word;
+use crate::hint::{bare, word};
 use crate::inspect::{Agent, Beside, Component, Installed, Report};
 
 /// The repository.
 pub struct Repository<'a> {
-    /// Folder or URL.
+    /// Folder or URL, as it may be printed.
     pub place: &'a str,
     /// What it holds; `None` when it could not be verified.
     pub trusted: Option<Trusted<'a>>,
@@ -93,10 +93,11 @@ pub fn followed(agent: &Agent) -> impl Iterator<Item = String> {
 fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
     let about = report.file.name.as_str();
     let mut found = Vec::new();
-    let plain = |url: &str| url.trim_end_matches('/').to_owned();
-    if let Some(url) = agent.update_url.as_deref()
+    let update_url = agent.update_url.as_deref().map(bare);
+    // It is the same repository, whoever asks.
+    if let Some(url) = &update_url
         && place.contains("://")
-        && plain(url) != plain(place)
+        && url.trim_end_matches('/') != place.trim_end_matches('/')
     {
         let message = format!("its hosts ask {url} for updates, and not {place}");
         let warning = Diagnosis::warning("other-repository", about, message);
@@ -106,11 +107,7 @@ fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
             &format!("--agent-update-url {}", word(place)),
         )));
     }
-    if let Some(url) = agent
-        .update_url
-        .as_deref()
-        .filter(|url| url.starts_with("file:"))
-    {
+    if let Some(url) = update_url.filter(|url| url.starts_with("file:")) {
         let message = format!("its hosts look for updates in {url}, on their own disks");
         let fault = Diagnosis::fault("local-repository", about, message);
         found.push(fault.or_try(again_with(
@@ -119,11 +116,8 @@ fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
             "--agent-update-url https://updates.example.com",
         )));
     }
-    if let Some(url) = agent
-        .fleet_url
-        .as_deref()
-        .filter(|url| url.starts_with("http:"))
-    {
+    let fleet_url = agent.fleet_url.as_deref().map(bare);
+    if let Some(url) = fleet_url.filter(|url| url.starts_with("http:")) {
         let message = format!("its hosts talk to {url} without TLS, and send the enroll secret so");
         let https = word(&url.replacen("http:", "https:", 1));
         let hint = again_with(report, place, &format!("--fleet-url {https}"));

@@ -10,6 +10,7 @@ use ureq::http::Response;
 use url::Url;
 
 use super::Diagnosis;
+use crate::hint::bare;
 use crate::store::{self, HttpOptions};
 
 /// Seconds by which clocks may differ before somebody should look.
@@ -26,7 +27,7 @@ pub fn examine(
     root_version: Option<u64>,
     now: Timestamp,
 ) -> Vec<Diagnosis> {
-    let about = base.to_string();
+    let about = bare(base.as_str());
     let https = base.scheme() == "https";
     let server = Server {
         agent: store::client(http, https),

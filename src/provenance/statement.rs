@@ -3,14 +3,16 @@
 //!
 //! Inputs are the targets, the metadata documents by which they were verified, certificates and
 //! an administrator's scripts. Parameters are those that the installer itself shows, and the time
-//! in it; the enroll secret is none of them. Files that may hold secrets are named without digest,
-//! as one could be guessed by it.
+//! in it; the enroll secret is none of them. Addresses are written without a user's name and
+//! password and what follows `?`, for everybody may read a statement. Files that may hold secrets
+//! are named without digest, as one could be guessed by it.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::inspect::{Installed, Report};
+use crate::hint::bare;
+use crate::inspect::{Agent, Installed, Report};
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
@@ -69,14 +71,31 @@ fn parameters(report: &Report, epoch: u64) -> Value {
     parameters.insert("version".into(), report.version.as_str().into());
     parameters.insert("sourceDateEpoch".into(), epoch.into());
     if let Some(agent) = &report.agent {
-        parameters.insert("fleetUrl".into(), json!(agent.fleet_url));
-        parameters.insert("updateUrl".into(), json!(agent.update_url));
+        parameters.insert(
+            "fleetUrl".into(),
+            json!(agent.fleet_url.as_deref().map(bare)),
+        );
+        parameters.insert(
+            "updateUrl".into(),
+            json!(agent.update_url.as_deref().map(bare)),
+        );
         parameters.insert("channels".into(), json!(agent.channels));
-        parameters.insert("variables".into(), json!(agent.variables));
+        parameters.insert("variables".into(), variables(agent));
         let undisclosed: BTreeSet<_> = given(report, &SECRET).map(|(name, _)| name).collect();
         parameters.insert("undisclosedFiles".into(), json!(undisclosed));
     }
     parameters.into()
+}
+
+/// Those of the agent, with the addresses among them bare.
+fn variables(agent: &Agent) -> Value {
+    let shown = |value: &str| match value.contains("://") {
+        true => bare(value),
+        false => value.to_owned(),
+    };
+    let variables = agent.variables.iter();
+    let variables = variables.map(|(name, value)| (name.clone(), shown(value).into()));
+    Value::Object(variables.collect())
 }
 
 /// Those of the files that are inside, by their names below the agent's folder.

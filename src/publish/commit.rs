@@ -11,6 +11,7 @@ use super::journal::{Journal, Lease};
 use super::plan::Plan;
 use super::remote::{Remote, Standing};
 use super::{Publication, PublishError, headers};
+use crate::hint::bare;
 use crate::store::object::{Condition, ObjectError};
 use crate::tuf::metadata::Role;
 
@@ -142,7 +143,7 @@ impl Publication<'_> {
             if !told {
                 (self.tell)(&format!(
                     "{} still gives an older {}; timestamp.json waits for its cache",
-                    readers.url,
+                    bare(&readers.url),
                     stale.join(", ")
                 ));
                 told = true;

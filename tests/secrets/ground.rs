@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::harness::Scratch;
+use crate::harness::faults::FaultServer;
 use crate::harness::scratch::{Ran, Run};
 use crate::harness::standin::StandIn;
 use crate::updates::{elf, fixture};
@@ -22,10 +23,11 @@ const TEAM_SECRETS: [&str; 3] = [
 
 const ROLES: [&str; 4] = ["ROOT", "TARGETS", "SNAPSHOT", "TIMESTAMP"];
 
-/// The folder and the storage.
+/// The folder, the storage, and the folder served.
 pub struct Ground {
     pub scratch: Scratch,
     storage: StandIn,
+    server: FaultServer,
     /// The id of the key that was made last.
     made: RefCell<String>,
 }
@@ -46,6 +48,7 @@ impl Ground {
         }
         let refused = |key: &str| key.starts_with("refused").then_some((403, "AccessDenied"));
         Self {
+            server: FaultServer::new(scratch.path()),
             scratch,
             made: RefCell::default(),
             storage: StandIn::new(true, move |request| refused(&request.key)),
@@ -111,12 +114,14 @@ impl Ground {
         found
     }
 
-    /// Those of them that no installer is given: all but enroll secrets and the key of a client
-    /// certificate.
+    /// Those of them that no installer is given: all but enroll secrets, the key of a client
+    /// certificate, and the password by which hosts ask for updates.
     pub fn never_packed(&self) -> Vec<String> {
         let mut found = self.secrets();
         let tls = self.scratch.text("tls.key");
-        let given = |word: &String| word == SECRET || TEAM_SECRETS.contains(&&**word);
+        let given = [SECRET, URL_SECRET];
+        let given =
+            |word: &String| given.contains(&word.as_str()) || TEAM_SECRETS.contains(&word.as_str());
         found.retain(|word| !given(word) && !tls.contains(word.as_str()));
         found
     }
@@ -126,7 +131,9 @@ impl Ground {
         const UPDATES: &str = "--update-url=repo/repository --no-state \
             --update-roots=@repo/repository/1.root.json --disable-updates --outdir=out";
         const FLEET: &str = "--fleet-url=https://fleet.example.com --enroll-secret-file=secret";
+        let served = self.server.url.replace("://", "://updates:URLSECRET@");
         let mut words = words
+            .replace("SERVER", &served)
             .replace("ARGS", "UPDATES FLEET")
             .replace("FLEET", FLEET)
             .replace("URLSECRET", URL_SECRET)

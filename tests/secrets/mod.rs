@@ -218,18 +218,30 @@ fn search(scratch: &Scratch, secrets: &[String]) -> usize {
     found.retain(|path| !given.iter().any(|name| path == &Path::new(".").join(name)));
     for path in found {
         let shown = path.display().to_string();
-        let holder = [
-            "./plain/keys/",
-            "./qs/passphrases.env",
-            "./out/mdm/fleet.mobileconfig",
-        ];
+        let holder = ["./plain/keys/", "./qs/passphrases.env"];
         let holder = holder.iter().any(|name| shown.starts_with(name));
-        let installer = shown.starts_with("./out/") && !shown.contains("statement");
+        // What lies beside installers, such as statements, is for everybody.
+        let installer = shown.starts_with("./out/") && is_installer(&shown);
         // Of variables that a person named for another team, a program may see the value.
         let told = shown == "./seen-team" && !scratch.text("seen-team").contains(PASSPHRASE);
         assert!(holder || installer || told, "{shown} holds a secret");
     }
     modes(scratch.path())
+}
+
+/// Whether it is what hosts are given, by the end of its name.
+fn is_installer(name: &str) -> bool {
+    let mut extensions = [
+        ".deb",
+        ".rpm",
+        ".pkg",
+        ".zst",
+        ".msi",
+        ".intunewin",
+        ".mobileconfig",
+    ]
+    .iter();
+    extensions.any(|extension| name.ends_with(extension))
 }
 
 /// Modes of what the program made; answers how many files there are.
@@ -244,18 +256,8 @@ fn modes(folder: &Path) -> usize {
         files += 1;
         let shown = path.display().to_string();
         let mode = path.symlink_metadata().unwrap().permissions().mode();
-        let installer = (shown.contains("/out/") || shown.contains("/qs/installers/"))
-            && [
-                ".deb",
-                ".rpm",
-                ".pkg",
-                ".zst",
-                ".msi",
-                ".intunewin",
-                ".mobileconfig",
-            ]
-            .iter()
-            .any(|extension| shown.ends_with(extension));
+        let made = shown.contains("/out/") || shown.contains("/qs/installers/");
+        let installer = made && is_installer(&shown);
         let key =
             shown.contains("/keys/") && !shown.contains("/upstreams/") && !shown.contains("/work-");
         let ours =

@@ -275,6 +275,66 @@ pub const CASES: &[Case] = &[
         "updates verify http://updates:URLSECRET@127.0.0.1:1/x --update-roots @repo/repository/1.root.json",
         1,
     ),
+    // A server that answers, with a name and a password in its address.
+    case(
+        "updates verify SERVER/repo/repository?token=URLSECRET --update-roots @repo/repository/1.root.json",
+        0,
+    ),
+    case(
+        "updates verify SERVER/repo/repository --update-roots @repo/repository/1.root.json --json",
+        0,
+    ),
+    case(
+        "updates verify SERVER/repo/repository --update-roots @repo/repository/1.root.json --channel nowhere",
+        2,
+    ),
+    case("= cp -r repo/repository faulty; rm -r faulty/targets", 0),
+    case(
+        "updates verify SERVER/faulty --update-roots @repo/repository/1.root.json",
+        1,
+    ),
+    case(
+        "updates status SERVER/repo/repository --update-roots @repo/repository/1.root.json",
+        0,
+    ),
+    case(
+        "updates status SERVER/repo/repository?token=URLSECRET --update-roots @repo/repository/1.root.json --json",
+        0,
+    ),
+    case(
+        "updates mirror --path plain --from SERVER/repo/repository --update-roots @repo/repository/1.root.json --channel stable --json",
+        0,
+    ),
+    case(
+        "updates mirror --path plain --from SERVER/repo/repository --update-roots @repo/repository/1.root.json --channel nowhere",
+        2,
+    ),
+    case(
+        "updates publish served --path repo --public-url SERVER/served?token=URLSECRET",
+        0,
+    ),
+    case(
+        "package --type deb FLEET --update-url=SERVER/repo/repository --update-roots=@repo/repository/1.root.json --outfile=out/served.deb --state-dir=state --statement --sbom --checksums --json",
+        0,
+    ),
+    case(
+        "package --type msi FLEET --update-url=SERVER/repo/repository --update-roots=@repo/repository/1.root.json --outfile=out/served.msi --state-dir=state --statement",
+        0,
+    ),
+    case(
+        "package --rebuild-check out/served.deb FLEET --update-url=SERVER/repo/repository --update-roots=@repo/repository/1.root.json --state-dir=state",
+        0,
+    ),
+    // The keys lie where this server finds them, and one installer is made for another place.
+    case(
+        "doctor --update-url SERVER/repo/repository --update-roots @repo/repository/1.root.json out/served.deb out/served.msi INSTALLER.deb",
+        1,
+    ),
+    case(
+        "doctor --update-url SERVER/repo/repository?token=URLSECRET INSTALLER.deb --json",
+        1,
+    ),
+    case("doctor --update-url SERVER/faulty out/served.deb", 1),
     case("package --rebuild-check INSTALLER.deb ARGS", 0),
     case("package --rebuild-check INSTALLER.deb ARGS --debug", 1),
     case("inspect INSTALLER.deb", 0),

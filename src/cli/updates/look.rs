@@ -8,7 +8,7 @@ use super::{At, CliError, Place, Printer};
 use crate::cli::error::with_causes;
 use crate::cli::hints::Typed;
 use crate::cli::package::anchor;
-use crate::hint::Hint;
+use crate::hint::{Hint, bare};
 use crate::store;
 use crate::tuf::client::{Client, Options};
 use crate::tuf::metadata::{Role, TargetFile};
@@ -36,7 +36,7 @@ pub struct Look {
 
 /// A repository that was found trustworthy.
 pub struct Looked {
-    /// Folder or URL.
+    /// Folder or URL, as it may be printed.
     pub place: String,
     /// Has refreshed.
     pub client: Client,
@@ -66,10 +66,10 @@ impl Look {
             return elsewhere(at.clone(), url, self.update_roots.as_deref(), expiry);
         }
         let options = self.tls.options()?;
-        let (place, anchor, layout) = match (self.url, self.update_roots) {
+        let (store, place, anchor, layout) = match (self.url, self.update_roots) {
             (Some(url), roots) => {
                 let anchor = anchor::of(roots.as_deref(), &url)?;
-                (url, anchor, None)
+                (store::open(&url, options)?, bare(&url), anchor, None)
             }
             (None, roots) => {
                 let layout = self.place.looked_at(printer);
@@ -78,10 +78,10 @@ impl Look {
                     None => repository::known_root(&layout)?,
                 };
                 let place = layout.repository().display().to_string();
-                (place, anchor, Some(layout))
+                let store = store::open(&place, options)?;
+                (store, place, anchor, Some(layout))
             }
         };
-        let store = store::open(&place, options)?;
         let mut client = Client::new(store, anchor, None, Options::default());
         if let Err(error) = client.refresh_with(expiry) {
             // A link that is missing is the cause, what is refused for it the consequence.
@@ -130,7 +130,7 @@ fn elsewhere(at: At, url: String, roots: Option<&str>, expiry: Expiry) -> Result
     }
     Ok(Looked {
         targets: client.all_targets()?,
-        place: url,
+        place: bare(&url),
         client,
         layout: None,
     })

@@ -9,6 +9,7 @@ use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::Parts;
 use crate::agent::release::Release;
 use crate::cli::package::anchor;
+use crate::hint::bare;
 use crate::store;
 use crate::tuf::client::{Client, Options};
 use crate::tuf::metadata::TargetFile;
@@ -111,7 +112,7 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
     if json {
         let report = Report {
             upstream: Upstream {
-                url: args.from,
+                url: bare(&args.from),
                 metadata: Documents::of(&there),
             },
             mirrored: Published::of(&repository, names()),
@@ -181,6 +182,7 @@ impl Selection {
             ("component", &self.component, |parts| parts.component),
             ("platform", &self.platform, |parts| parts.platform),
         ];
+        let url = bare(url);
         let parts = || there.iter().filter_map(|(name, _)| Parts::of(name));
         let missing = flags.into_iter().find_map(|(flag, values, part)| {
             let known = |value: &&String| parts().any(|parts| part(parts) == value.as_str());

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::grace::Grace;
 use super::{CliError, Passphrases, Place, Printer, Surroundings};
 use crate::agent::duration::GoDuration;
+use crate::hint::bare;
 use crate::publish::{self, Known, Options, Prefer, PublishError, Published, Readers};
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::{Repository, Signing, Validities};
@@ -145,11 +146,13 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
         return Err(PublishError::Public(checked.problems.len()).into());
     }
     if checked.stale.is_empty() {
-        printer.note(format!("{} files compared through {url}", checked.compared));
+        let (compared, shown) = (checked.compared, bare(&url));
+        printer.note(format!("{compared} files compared through {shown}"));
         return Ok(());
     }
     printer.note(format!(
-        "{url} still gives an older {}; waiting for its cache",
+        "{} still gives an older {}; waiting for its cache",
+        bare(&url),
         checked.stale.join(", ")
     ));
     wait_for_caches(
