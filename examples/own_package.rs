@@ -4,8 +4,8 @@
 //! cargo run --example own_package -- PROGRAM FOLDER [amd64|arm64]
 //! ```
 //!
-//! writes a deb, an rpm and a pkg.tar.zst with the program, manual pages, completions, licences
-//! and units. Nothing in it knows of Fleet: it shows what the library's builders take. The time
+//! writes a deb, an rpm and a pkg.tar.zst with the program, manual pages, completions, documents
+//! (those that `packaging/own/documents` names) and units. Nothing in it knows of Fleet: it shows what the library's builders take. The time
 //! in the packages is `SOURCE_DATE_EPOCH`; the same input gives the same bytes.
 
 use std::error::Error;
@@ -123,15 +123,10 @@ fn entries(program: &Path) -> Result<Vec<Entry>, Failed> {
             "/usr/lib/sysusers.d/fleetpack.conf",
             include_bytes!("../packaging/own/sysusers.conf"),
         ),
-        text(
-            "/usr/share/doc/fleetpack/LICENSE-MIT",
-            include_bytes!("../LICENSE-MIT"),
-        ),
-        text(
-            "/usr/share/doc/fleetpack/LICENSE-APACHE",
-            include_bytes!("../LICENSE-APACHE"),
-        ),
     ];
+    for name in include_str!("../packaging/own/documents").lines() {
+        documents(name, &mut entries)?;
+    }
     for (shell, path) in [
         (
             Shell::Bash,
@@ -162,6 +157,26 @@ fn entries(program: &Path) -> Result<Vec<Entry>, Failed> {
         ));
     }
     Ok(entries)
+}
+
+/// A file of the project, or all of a folder, where links between them lead on: below the
+/// folder of documents as they lie in the project.
+fn documents(name: &str, entries: &mut Vec<Entry>) -> Result<(), Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if !path.is_dir() {
+        let content = shared(std::fs::read(&path)?, name);
+        let target = format!("/usr/share/doc/fleetpack/{name}");
+        entries.push(Entry::file(&target, 0o644, content));
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&path)? {
+        names.push(entry?.file_name());
+    }
+    names.sort();
+    names
+        .iter()
+        .try_for_each(|below| documents(&format!("{name}/{}", below.display()), entries))
 }
 
 fn shared(bytes: Vec<u8>, name: &str) -> Content {

@@ -48,14 +48,15 @@ example() {
     cargo run --quiet --release --locked --example "$@"
 }
 
-# archive PROGRAM NAME: the program with licences and README; the same bytes for the same program.
+# archive PROGRAM NAME: the program with its documents; the same bytes for the same program.
 archive() {
     scratch=$(mktemp -d)
     cp "$1" "$scratch/fleetpack"
-    cp LICENSE-MIT LICENSE-APACHE README.md "$scratch/"
+    # Links between documents lead on: they lie beside the program as in the project.
+    tar -cf - -T packaging/own/documents | tar -C "$scratch" -xf -
     chmod 755 "$scratch/fleetpack"
-    tar -C "$scratch" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
-        --numeric-owner --mode=u=rwX,go=rX -cf - fleetpack LICENSE-MIT LICENSE-APACHE README.md |
+    (cd "$scratch" && tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
+        --numeric-owner --mode=u=rwX,go=rX -cf - -- *) |
         gzip -n -9 >"$dist/$2.tar.gz"
     rm -r "$scratch"
 }

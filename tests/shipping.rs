@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial_needing("shipping/own_deb", &["dpkg-deb", "lintian", "man"], own_deb),
         trial_needing("shipping/own_rpm", &["rpm"], own_rpm),
+        trial_needing("shipping/documents", &["dpkg-deb"], documents),
         trial_needing("shipping/formula", &["sh"], formula),
         trial_needing("shipping/provenance", &["python-tuf"], provenance),
         trial_needing(
@@ -110,6 +111,39 @@ fn own_deb() {
         .filter(|l| l.starts_with("E:"))
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+/// Links of what is shipped lead to what is shipped, but for records and what is for authors.
+fn documents() {
+    let scratch = packages();
+    scratch.tool("dpkg-deb", ["-x", &deb(), "root"]).ok();
+    let root = scratch.join("root/usr/share/doc/fleetpack");
+    for name in ["SECURITY.md", "CHANGELOG.md", "docs/schema/package.json"] {
+        assert_eq!(
+            std::fs::read(root.join(name)).unwrap(),
+            std::fs::read(project(name)).unwrap(),
+            "{name}"
+        );
+    }
+    assert!(!root.join("docs/adr").exists() && !root.join("docs/long-run").exists());
+    let mut pages = vec![root.join("README.md"), root.join("SECURITY.md")];
+    for folder in ["docs", "docs/guides", "examples/mdm"] {
+        let entries = std::fs::read_dir(root.join(folder)).unwrap();
+        pages.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
+    assert!(pages.len() > 20, "{pages:#?}");
+    for page in &pages {
+        let text = std::fs::read_to_string(page).unwrap();
+        let links = text.split("](").skip(1);
+        let targets = links.map(|link| link.split([')', '#']).next().unwrap());
+        for target in targets.filter(|t| !t.is_empty() && !t.contains("://")) {
+            let absent = ["adr/", "long-run/", "CONTRIBUTING.md"];
+            let there = page.parent().unwrap().join(target).exists();
+            let wanted = !absent.iter().any(|name| target.contains(name));
+            assert!(there || !wanted, "{} links to {target}", page.display());
+        }
+    }
 }
 
 fn own_rpm() {

@@ -25,8 +25,8 @@ enum Format {
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates status --path updates
-  fleetpack updates status https://updates.example.com --update-roots @root.json \\
-    --format prometheus
+  fleetpack updates status https://updates.example.com \\
+    --update-roots @root.json --format prometheus
   fleetpack updates status --path updates --warn 5d --html status.html";
 
 /// What follows `status`.

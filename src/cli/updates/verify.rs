@@ -17,8 +17,8 @@ const THREADS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 const EXAMPLES: &str = "\
 Examples:
   fleetpack updates verify --path updates
-  fleetpack updates verify https://updates.example.com --update-roots @root.json \\
-    --component orbit --channel stable";
+  fleetpack updates verify https://updates.example.com \\
+    --update-roots @root.json --component orbit --channel stable";
 
 /// What follows `verify`.
 #[derive(Debug, clap::Args)]
