@@ -1,10 +1,11 @@
-//! Kills from outside: strace ends the real process at a call that a seed chooses, and what is
-//! left is looked at as in `crashes`. The seed is printed; `FLEETPACK_SEED` gives it again.
+//! Kills from outside: strace ends the real process at a call that a seed chooses. Keys and clients
+//! look at what is left, then the next command. The seed is printed; `FLEETPACK_SEED` gives it again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use libtest_mimic::Trial;
 
+use crate::crashes::scene::client;
 use crate::harness::{Scratch, trial_needing};
 use crate::updates::{add, elf, fixture, updates};
 
@@ -72,6 +73,7 @@ fn killed(words: &str, kills: usize) {
     scratch.write("new", &new);
     add(&scratch, "old", "1").ok();
     let base = scratch.copy(&scratch.join("repo"), "base");
+    let keys = scratch.state("repo/keys");
     // How often each call comes.
     strace(
         &scratch,
@@ -90,8 +92,28 @@ fn killed(words: &str, kills: usize) {
         let inject = format!("inject={call}:signal=KILL:when={when}");
         let code = strace(&scratch, words, &["-o", "killed", "-e", &inject]);
         struck += usize::from(code != Some(0));
-        look(&scratch, &format!("seed {seed}: {words}: {call} {when}"));
+        let at = format!("seed {seed}: {words}: {call} {when}");
+        let left = scratch.state("repo/keys");
+        let gone = keys
+            .names()
+            .find(|key| !left.names().any(|name| name == *key));
+        assert_eq!(gone, None, "{at}: a key file");
+        match client(
+            &scratch.join("repo/repository"),
+            &scratch.join("base/repository/1.root.json"),
+            None,
+            "orbit/linux/stable/orbit",
+        ) {
+            Ok((_, bytes)) => assert!(bytes == old || bytes == new, "{at}: other bytes"),
+            // Between two renames; the next command ends that.
+            Err(error) => {
+                let between = scratch.join("repo/.fleetpack/commit.json").exists();
+                assert!(between, "{at}: a client failed: {error}");
+            }
+        }
+        look(&scratch, &at);
     }
+    assert!(struck > 0, "seed {seed}: {words}: nothing was killed");
     eprintln!("{words}: seed {seed}, {struck} of {kills} killed");
 }
 

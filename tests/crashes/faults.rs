@@ -10,7 +10,7 @@ use fleetpack::fs::Step;
 use rustix::io::Errno;
 
 use super::cases::{Case, TARGET};
-use super::kills::{go_on, private_keys, whole_files};
+use super::kills::{Allowed, go_on, keys_stay, private_keys, whole_files};
 use super::scene::{Disk, Failure, Scene};
 use super::{Recorded, is_private, record};
 
@@ -30,6 +30,7 @@ pub enum Errors {
 pub fn each(case: &Case, stride: usize, errors: Errors) {
     let recorded = record(case);
     let scene = &recorded.scene;
+    let may = Allowed::of(case, &recorded, scene);
     let begin = std::time::Instant::now();
     let (mut points, mut unharmed) = (0, 0);
     // Threads may take another way than in the first run: until no step is left.
@@ -47,7 +48,9 @@ pub fn each(case: &Case, stride: usize, errors: Errors) {
             points += 1;
             let step = failed.step;
             let at = format!("{}, step {index} ({step:?}) fails with {error}", case.name);
-            unharmed += usize::from(judge(case, &recorded, scene, &failed, &at));
+            let now = scene.disk(&recorded.before);
+            unharmed += usize::from(judge(case, &recorded, &now, &failed, &at));
+            may.look(case, scene, &now, &at);
             if points % 7 == 0 {
                 go_on(case, &recorded, scene, index, &at);
             }
@@ -87,17 +90,20 @@ fn fail_at(case: &Case, scene: &Scene, index: usize, error: Errno) -> Option<Fai
 }
 
 /// Whether the command succeeded nevertheless.
-fn judge(case: &Case, recorded: &Recorded, scene: &Scene, failed: &Failed, at: &str) -> bool {
+fn judge(case: &Case, recorded: &Recorded, now: &Disk, failed: &Failed, at: &str) -> bool {
     let Failed { step, done } = failed;
-    let now = scene.disk(&recorded.before);
+    let scene = &recorded.scene;
+    let content = |place: &&str| scene.client(place, None, TARGET).is_ok();
+    let all_content = || case.published.iter().chain(case.mended).all(content);
     // What is random from run to run is compared with nothing.
     if case.name != "quickstart" {
         whole_files(recorded, &now.only(|name| !is_kept_between_runs(name)), at);
     }
-    private_keys(&now, at);
+    private_keys(now, at);
+    keys_stay(recorded, now, at);
     let (was, is, then) = (
         visible(&recorded.before),
-        visible(&now),
+        visible(now),
         visible(&recorded.after),
     );
     match done {
@@ -109,9 +115,8 @@ fn judge(case: &Case, recorded: &Recorded, scene: &Scene, failed: &Failed, at: &
             let unsynced = *step == Step::SyncFolder && changed.len() == 1;
             // All of it is published, and what comes after it failed: remembering it, a second
             // timestamp. Clients are content as it is.
-            let content = |place: &&str| scene.client(place, None, TARGET).is_ok();
-            let published = same_names(&is, &then) && case.published.iter().all(content);
-            let begun = begun(&now) || named || unsynced || published || case.keeps;
+            let published = same_names(&is, &then) && all_content();
+            let begun = begun(now) || named || unsynced || published || case.keeps;
             assert!(changed.is_empty() || begun, "{at}: changed: {changed:?}");
             false
         }
@@ -121,6 +126,7 @@ fn judge(case: &Case, recorded: &Recorded, scene: &Scene, failed: &Failed, at: &
                 "{at}: done, but: {:?}",
                 is.differing(&then)
             );
+            assert!(all_content(), "{at}: done, and a client fails");
             true
         }
     }

@@ -21,6 +21,7 @@ pub fn each(case: &Case, stride: usize) {
         disk.restore(&scene.path());
         whole_files(&recorded, disk, &at);
         private_keys(disk, &at);
+        keys_stay(&recorded, disk, &at);
         between += usize::from(may.look(case, scene, disk, &at));
         go_on(case, &recorded, scene, index, &at);
         may.look_again(case, scene, &at);
@@ -34,7 +35,7 @@ pub fn each(case: &Case, stride: usize) {
 }
 
 /// What clients may see.
-struct Allowed {
+pub struct Allowed {
     /// Contents of the target.
     target: BTreeSet<Vec<u8>>,
     before: Disk,
@@ -42,7 +43,8 @@ struct Allowed {
 }
 
 impl Allowed {
-    fn of(case: &Case, recorded: &Recorded, scene: &Scene) -> Self {
+    /// The contents that they get before the command and after it.
+    pub fn of(case: &Case, recorded: &Recorded, scene: &Scene) -> Self {
         let mut target = BTreeSet::new();
         for disk in [&recorded.before, &recorded.after] {
             disk.restore(&scene.path());
@@ -60,9 +62,9 @@ impl Allowed {
         }
     }
 
-    /// An old client and a new one look at what a kill left. Answers whether one failed, which
-    /// it may only between the first change of metadata and the last one.
-    fn look(&self, case: &Case, scene: &Scene, disk: &Disk, at: &str) -> bool {
+    /// An old client and a new one look at what a kill or a fault left. Answers whether one failed,
+    /// which it may only between the first change of metadata and the last one.
+    pub fn look(&self, case: &Case, scene: &Scene, disk: &Disk, at: &str) -> bool {
         let mut failed = false;
         for (number, place) in case.published.iter().enumerate() {
             let memory = format!("client-{number}");
@@ -157,6 +159,16 @@ pub fn private_keys(disk: &Disk, at: &str) {
     }
 }
 
+/// A key file that is there before and after is there meanwhile.
+pub fn keys_stay(recorded: &Recorded, disk: &Disk, at: &str) {
+    let keys = recorded.before.files().map(|(name, _)| name);
+    let keys = keys.filter(|name| is_key(name) && recorded.after.contents(name).is_some());
+    for name in keys {
+        let there = disk.contents(name).is_some_and(|bytes| !bytes.is_empty());
+        assert!(there, "{at}: {} is gone", name.display());
+    }
+}
+
 fn is_key(name: &Path) -> bool {
     if !name.parent().is_some_and(|folder| folder.ends_with("keys")) {
         return false;
@@ -191,7 +203,7 @@ pub fn go_on(case: &Case, recorded: &Recorded, scene: &Scene, index: usize, at: 
         assert!(done.is_ok(), "{at}: {next}, then {then}: {done:?}");
     }
     if recorded.before.0.contains_key(Path::new("repo/keys")) {
-        all_keys_sign(scene, at);
+        all_keys_sign(recorded, scene, at);
     }
     // The command itself: done already, it may have nothing to do.
     let _ = scene.run(case.command);
@@ -216,11 +228,15 @@ pub fn go_on(case: &Case, recorded: &Recorded, scene: &Scene, index: usize, at: 
     }
 }
 
-// The root key, if it is here, and those of all other roles.
-fn all_keys_sign(scene: &Scene, at: &str) {
+// The root key, if it was here before, and those of all other roles.
+fn all_keys_sign(recorded: &Recorded, scene: &Scene, at: &str) {
+    let away = !recorded
+        .before
+        .0
+        .contains_key(Path::new("repo/keys/root.json"));
     let sign = |words: &str| {
         let done = scene.run(words);
-        let waits = matches!(&done, Err(failure) if failure.code == 5);
+        let waits = away && matches!(&done, Err(failure) if failure.code == 5);
         assert!(done.is_ok() || waits, "{at}: {words}: {done:?}");
     };
     if scene.path().join("repo/pending").exists() {

@@ -4,13 +4,13 @@
 //! The command runs once in this process. Before each step that it does to the file system its
 //! folder is taken down: that is what a kill at this point leaves. For each of these an old
 //! client and a new one look, and the next command goes on ([`kills`]). Then it runs once more
-//! for each step and each error of the system ([`faults`]). `tests/witness.rs`
+//! for each step and each error of the system, and the same clients look ([`faults`]). `tests/witness.rs`
 //! kills real processes.
 
 mod cases;
 mod faults;
 mod kills;
-mod scene;
+pub mod scene;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

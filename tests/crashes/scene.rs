@@ -155,31 +155,44 @@ impl Scene {
         fleetpack::cli::run(args, &surroundings, &Printer::mute()).map_err(Failure::of)
     }
 
-    /// What an agent gets from the repository at `place` for a target: version of the targets
-    /// metadata, and the target. It remembers in `memory`, if that is given.
+    /// What an agent gets from the repository at `place` for a target. It remembers in `memory`,
+    /// if that is given.
     pub fn client(
         &self,
         place: &str,
         memory: Option<&str>,
         target: &str,
     ) -> Result<(u64, Vec<u8>), String> {
-        let place = self.path().join(place);
-        let anchor = std::fs::read(self.path().join("anchor.json")).unwrap();
-        let store = fleetpack::store::Disk::new(place).map_err(|e| e.to_string())?;
-        let state = memory.map(|name| State::at(&self.path().join(name)));
-        let mut client = Client::new(Box::new(store), anchor, state, Options::default());
-        let refreshed = client.refresh(jiff::Timestamp::now());
-        let version = refreshed.map_err(|e| e.to_string())?.targets().version();
-        let mut file = tempfile::tempfile().unwrap();
-        client
-            .download(target, &mut file)
-            .map_err(|e| e.to_string())?;
-        use std::io::{Read, Seek};
-        let mut bytes = Vec::new();
-        file.rewind().unwrap();
-        file.read_to_end(&mut bytes).unwrap();
-        Ok((version, bytes))
+        let here = self.path();
+        let memory = memory.map(|name| here.join(name));
+        let anchor = here.join("anchor.json");
+        client(&here.join(place), &anchor, memory.as_deref(), target)
     }
+}
+
+/// What an agent gets from the repository in a folder: version of the targets metadata, and a
+/// target's contents. It begins with an anchor, and remembers in `memory`, if that is given.
+pub fn client(
+    folder: &Path,
+    anchor: &Path,
+    memory: Option<&Path>,
+    target: &str,
+) -> Result<(u64, Vec<u8>), String> {
+    let anchor = std::fs::read(anchor).unwrap();
+    let store = fleetpack::store::Disk::new(folder.to_owned()).map_err(|e| e.to_string())?;
+    let state = memory.map(State::at);
+    let mut client = Client::new(Box::new(store), anchor, state, Options::default());
+    let refreshed = client.refresh(jiff::Timestamp::now());
+    let version = refreshed.map_err(|e| e.to_string())?.targets().version();
+    let mut file = tempfile::tempfile().unwrap();
+    client
+        .download(target, &mut file)
+        .map_err(|e| e.to_string())?;
+    use std::io::{Read, Seek};
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    Ok((version, bytes))
 }
 
 const PACKAGE: &str = "--update-url=%qs/updates/repository \

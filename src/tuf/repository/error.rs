@@ -367,6 +367,15 @@ impl Hint for RepositoryError {
                 let link = path.display();
                 Some(format!("cp -RL {link} {link}.new && rm {link} && mv {link}.new {link}"))
             }
+            waiting => waiting.waiting_hint(),
+        }
+    }
+}
+
+impl RepositoryError {
+    // About an edit that waits for signatures.
+    fn waiting_hint(&self) -> Option<String> {
+        match self {
             Self::Pending { .. } | Self::PendingStale { .. } => Some(
                 "fleetpack updates pending shows it, fleetpack updates pending drop gives it up".to_owned(),
             ),
