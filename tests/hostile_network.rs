@@ -20,6 +20,8 @@ pub fn trials() -> Vec<Trial> {
         trial_needing("hostile_network/frozen", &["faketime"], frozen),
         trial_needing("hostile_network/wrong_name", &["openssl"], wrong_name),
         trial("long_hostile_network/drip", drip).with_ignored_flag(true),
+        trial("long_hostile_network/drip_at_doctor", drip_at_doctor).with_ignored_flag(true),
+        trial("long_hostile_network/drip_at_publish", drip_at_publish).with_ignored_flag(true),
     ]
 }
 
@@ -185,7 +187,6 @@ fn contents() -> Vec<Case> {
 }
 
 fn publish_again(scratch: &Scratch) {
-    let passphrases = scratch.text("qs/passphrases.env");
     let run = scratch.fleetpack([
         "updates",
         "add",
@@ -202,14 +203,19 @@ fn publish_again(scratch: &Scratch) {
         "--target",
         "qs/sample/linux/osqueryd",
     ]);
-    let run = passphrases.lines().fold(run, |run, line| {
+    unlocked(scratch, run).ok();
+}
+
+/// With the passphrases of the keys.
+fn unlocked(scratch: &Scratch, run: Run) -> Run {
+    let passphrases = scratch.text("qs/passphrases.env");
+    passphrases.lines().fold(run, |run, line| {
         let line = line.strip_prefix("export ").unwrap_or(line);
         match line.split_once('=') {
             Some((name, value)) => run.env(name, value.trim_matches(['\'', '"'])),
             None => run,
         }
-    });
-    run.ok();
+    })
 }
 
 /// What was served before, whole and document by document, to who saw the newer.
@@ -322,4 +328,45 @@ fn drip() {
         refused(&scratch, row, &run, "too slow", 150);
         server.behave();
     }
+}
+
+/// What looks like a private key and has no end is looked at for a minute, and no second one.
+fn drip_at_doctor() {
+    let scratch = base();
+    let served = scratch.copy(&scratch.join("qs/updates/repository"), "served");
+    let server = FaultServer::new(&served);
+    scratch.write("served/keys/root.json", [b' '; 1000]);
+    server.order("/keys/root.json", Answer::Drip(Duration::from_millis(500)));
+    let run = scratch
+        .fleetpack([
+            "doctor",
+            "--update-roots=@qs/updates/repository/1.root.json",
+        ])
+        .arg(format!("--update-url={}", server.url))
+        .limit(Duration::from_secs(150));
+    run.ok().prints("nothing found");
+    let asked = server.requests();
+    let asked = |path: &str| asked.iter().any(|request| request.path == path);
+    assert!(asked("/keys/root.json"));
+    assert!(!asked("/keys/targets.json"));
+}
+
+/// A public address that drips holds a publication up for a minute, and is told.
+fn drip_at_publish() {
+    let scratch = base();
+    let publish = || {
+        let run = scratch.fleetpack(["updates", "publish", "served", "--path", "qs/updates"]);
+        unlocked(&scratch, run).limit(Duration::from_secs(200))
+    };
+    publish().ok();
+    let server = FaultServer::new(&scratch.join("served"));
+    publish_again(&scratch);
+    server.order("/snapshot.json", Answer::Drip(Duration::from_millis(500)));
+    publish()
+        .arg(format!("--public-url={}", server.url))
+        .fails(1)
+        .says("warning: snapshot.json: ")
+        .says("too slow");
+    let published = scratch.read("served/timestamp.json");
+    assert!(published == scratch.read("qs/updates/repository/timestamp.json"));
 }

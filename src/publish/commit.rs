@@ -135,7 +135,7 @@ impl Publication<'_> {
         let led_to: Vec<_> = led_to.collect();
         let mut told = false;
         loop {
-            let stale = super::public::stale(&readers.url, &led_to)?;
+            let stale = super::public::stale(&readers.url, &led_to, readers.patience)?;
             // What is still old then is found, and healed, when all is written.
             if stale.is_empty() || begun.elapsed() > readers.patience {
                 return Ok(());

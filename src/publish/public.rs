@@ -6,15 +6,19 @@
 //! which stops every agent (TUF 5.3.3).
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
 use super::PublishError;
 use crate::store::HttpOptions;
+use crate::store::http::Paced;
 use crate::tuf::hashes::Digests;
 use crate::tuf::metadata::Role;
 use crate::tuf::repository::Repository;
+
+/// For how long documents are looked at in turn, whatever patience is left.
+const ROUND: Duration = Duration::from_secs(30);
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,26 +61,27 @@ pub fn check(
 type Response = ureq::http::Response<ureq::Body>;
 
 /// Which of these documents the address still gives in another state. One that cannot be
-/// fetched at all is [`check`]'s matter.
+/// fetched at all is [`check`]'s matter, as is one that `patience` does not suffice for.
 pub(super) fn stale(
     url: &str,
     documents: &[&(String, String)],
+    patience: Duration,
 ) -> Result<Vec<String>, PublishError> {
     let base = parse(url)?;
+    let (begun, enough) = (Instant::now(), patience.max(ROUND));
     let agent = crate::store::client(HttpOptions::default(), base.scheme() == "https");
     let old = |name: &str, text: &str| {
         let Ok(response) = get(&agent, &base, name) else {
             return false;
         };
         let status = response.status();
-        let mut body = response
-            .into_body()
-            .into_reader()
-            .take(text.len() as u64 + 1);
+        let mut body = body(response, text.len() as u64);
         let mut bytes = Vec::new();
         status == 200 && body.read_to_end(&mut bytes).is_ok() && bytes != text.as_bytes()
     };
-    let stale = documents.iter().filter(|(name, text)| old(name, text));
+    let stale = documents
+        .iter()
+        .filter(|(name, text)| begun.elapsed() < enough && old(name, text));
     Ok(stale.map(|(name, _)| name.clone()).collect())
 }
 
@@ -91,6 +96,11 @@ fn get(agent: &ureq::Agent, base: &Url, name: &str) -> Result<Response, String> 
     }
     let answer = agent.get(url.as_str()).call();
     answer.map_err(|error| format!("{name} cannot be fetched: {error}"))
+}
+
+/// What comes, and a byte of what is more than it may be.
+fn body(response: Response, length: u64) -> impl Read {
+    Paced::new(response.into_body().into_reader()).take(length.saturating_add(1))
 }
 
 struct Look<'a> {
@@ -131,7 +141,7 @@ impl Look<'_> {
         let encoding = header("content-encoding").filter(|encoding| encoding != "identity");
         let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
         let cached = cached_for(header("cache-control").as_deref(), header("age").as_deref());
-        let mut body = response.into_body().into_reader().take(expected.length + 1);
+        let mut body = body(response, expected.length);
         let found = Digests::read(&mut body).map_err(|error| format!("{name}: {error}"))?;
         self.checked.compared += 1;
         if let Some(encoding) = encoding {

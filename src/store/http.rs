@@ -227,15 +227,16 @@ impl TooSlow {
     }
 }
 
-/// A body that must not drip.
-struct Paced<R> {
+/// A body that must not drip: the client's limits hold for each read alone.
+pub(crate) struct Paced<R> {
     inner: R,
     begun: Instant,
     read: u64,
 }
 
 impl<R> Paced<R> {
-    fn new(inner: R) -> Self {
+    /// Its time begins now.
+    pub(crate) fn new(inner: R) -> Self {
         Self {
             inner,
             begun: Instant::now(),
@@ -249,7 +250,7 @@ impl<R: Read> Read for Paced<R> {
         let read = self.inner.read(buf)?;
         self.read += read as u64;
         let elapsed = self.begun.elapsed();
-        match elapsed > GRACE && self.read / elapsed.as_secs().max(1) < SLOWEST {
+        match is_too_slow(self.read, elapsed) {
             true => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 TooSlow {
@@ -260,6 +261,10 @@ impl<R: Read> Read for Paced<R> {
             false => Ok(read),
         }
     }
+}
+
+fn is_too_slow(bytes: u64, elapsed: Duration) -> bool {
+    elapsed > GRACE && bytes / elapsed.as_secs().max(1) < SLOWEST
 }
 
 #[cfg(test)]
@@ -300,5 +305,21 @@ mod tests {
     fn credentials_are_not_shown() {
         let http = Http::new("https://u:p@a.example/r?sig=1", HttpOptions::default()).unwrap();
         assert_eq!(http.describe(), "https://a.example/r");
+    }
+
+    #[test]
+    fn paces() {
+        for (bytes, seconds, expected) in [
+            (0, 59, false),
+            (0, 60, false),
+            (1, 61, true),
+            (61 * 4096, 61, false),
+            (61 * 4096 - 1, 61, true),
+            (8 << 20, 600, false),
+            (1 << 20, 600, true),
+        ] {
+            let slow = is_too_slow(bytes, Duration::from_secs(seconds));
+            assert_eq!(slow, expected, "{bytes} bytes in {seconds} s");
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::steps::{self, Kind};
 use crate::store::{Blob, Store, StoreError, is_inside};
 
 /// Bytes of one part of a large object, and of one read. S3 allows 10 000 parts.
-const PART: usize = 8 << 20;
+pub(super) const PART: usize = 8 << 20;
 
 /// A prefix of a bucket.
 pub struct Cloud {

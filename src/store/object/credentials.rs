@@ -17,6 +17,7 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 use zeroize::Zeroizing;
 
 use super::aws::{self, Profile};
+use super::cloud::PART;
 
 /// Variables of the clouds' tools: how their names begin, and others.
 const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
@@ -24,6 +25,9 @@ const OURS: [&str; 3] = ["HOME", "STORAGE_EMULATOR_HOST", "IDENTITY_ENDPOINT"];
 
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
+/// The longest that a request takes: a minute, and the part that it carries at 4 KiB/s, as a web
+/// server's answers may.
+const REQUEST: Duration = Duration::from_secs(60 + (PART as u64) / 4096);
 
 type Opened = Result<Arc<dyn ObjectStore>, Refusal>;
 
@@ -100,7 +104,7 @@ fn client(endpoint: Option<&str>) -> ClientOptions {
     let options = ClientOptions::new()
         .with_connect_timeout(CONNECT)
         .with_read_timeout(SILENCE)
-        .with_timeout_disabled()
+        .with_timeout(REQUEST)
         // Only what a person asked for by its scheme goes without TLS.
         .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")));
     // Mozilla's authorities, as for update repositories; the library adds the system's, where
