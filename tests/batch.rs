@@ -225,10 +225,12 @@ fn secrets() {
     let scratch = ground(
         "[[installer]]\nteam = 'file'\n\
          [[installer]]\nteam = 'variable'\nenroll-secret-variable = 'OF_ONE_TEAM'\n\
-         [[installer]]\nteam = 'command'\nenroll-secret-command = ['cat', 'secrets/other']\n",
+         [[installer]]\nteam = 'command'\n\
+         enroll-secret-command = ['sh', '-c', 'cat \"secrets/other$OF_ONE_TEAM\"']\n",
     );
     scratch.write("secrets/file", format!("{SECRET}file.\n"));
     scratch.write("secrets/other", format!("{SECRET}command.\r\n"));
+    // The command, which would print another file, does not get it.
     let run = batch(&scratch, &["--quiet"]).env("OF_ONE_TEAM", format!("{SECRET}variable."));
     // That of a single installer is nobody's.
     let ran = run
@@ -411,7 +413,7 @@ fn some_fail() {
          [[installer]]\nteam = 'no-file'\n\
          [[installer]]\nteam = 'empty'\n\
          [[installer]]\nteam = 'no-variable'\nenroll-secret-variable = 'NOT_SET'\n\
-         [[installer]]\nteam = 'command'\nenroll-secret-command = ['false']\n\
+         [[installer]]\nteam = 'command'\nenroll-secret-command = ['false', 'made-up']\n\
          [[installer]]\nteam = 'flag'\ntype = ['deb', 'rpm']\ndisable-keystore = true\n\
          [[installer]]\nteam = 'address'\nfleet-url = 'nowhere'\n\
          [[installer]]\nteam = 'channel'\norbit-channel = 'edge'\ntype = 'deb'\n\

@@ -40,7 +40,7 @@ pub(super) fn authorize(
             let builder = builder.with_config(Setting::WebIdentityTokenFile, token);
             return Ok(builder.with_config(Setting::RoleArn, role));
         }
-        Keys::Process(command) => return Ok(run(&command)?.give_to(builder)),
+        Keys::Process(command) => return Ok(run(&command, &profile.name)?.give_to(builder)),
         Keys::None => {}
     }
     let container = [
@@ -99,20 +99,23 @@ impl StaticKeys {
     }
 }
 
-// "Sourcing credentials with an external process": its output is one JSON object.
-fn run(command: &str) -> Result<StaticKeys, Refusal> {
+// "Sourcing credentials with an external process": its output is one JSON object. What a person
+// wrote there may hold a secret, and is not repeated.
+fn run(command: &str, profile: &str) -> Result<StaticKeys, Refusal> {
     let failed = |why: String| {
         Refusal::NoCredentials(format!(
-            "credential_process `{command}` of the profile {why}"
+            "the credential_process of the profile {profile} {why}"
         ))
     };
-    let output = crate::programs::output("sh", ["-c", command])
+    let output = crate::programs::output("sh", ["-c", command], &[])
         .map_err(|error| failed(format!("cannot be run: {error}")))?;
+    let Some(printed) = output.printed else {
+        return Err(failed("printed more than credentials".to_owned()));
+    };
     if !output.status.success() {
         return Err(failed(format!("failed ({})", output.status)));
     }
-    let stdout = Zeroizing::new(output.stdout);
-    serde_json::from_slice(&stdout)
+    serde_json::from_slice(&printed)
         .map_err(|_| failed("did not print the JSON object that it must".to_owned()))
 }
 
@@ -258,6 +261,7 @@ mod tests {
         [profile other]\nrole_arn = arn\nsource_profile = ci\n\
         [profile program]\ncredential_process = printf '{\"Version\":1,\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"s\"}'\n\
         [profile broken]\ncredential_process = false\n\
+        [profile endless]\ncredential_process = cat /dev/zero\n\
         [profile pod]\nweb_identity_token_file = /t\nrole_arn = arn\n";
     const CREDENTIALS: &str = "[default]\naws_access_key_id=A\naws_secret_access_key=s\n\
         [ci]\naws_access_key_id = B\naws_secret_access_key = s\n";
@@ -282,7 +286,12 @@ mod tests {
             ("login", None, "the AWS tools"),
             ("other", None, "the AWS tools"),
             ("program", None, "P"),
-            ("broken", None, "failed (exit status: 1)"),
+            (
+                "broken",
+                None,
+                "the credential_process of the profile broken failed (exit status: 1)",
+            ),
+            ("endless", None, "printed more than credentials"),
             ("nobody", None, "none"),
         ] {
             let profile = profile(name);
@@ -290,7 +299,7 @@ mod tests {
             let found = match profile.keys() {
                 Ok(Keys::Static(found)) => found.id,
                 Ok(Keys::WebIdentity { token, .. }) => token,
-                Ok(Keys::Process(command)) => match run(&command) {
+                Ok(Keys::Process(command)) => match run(&command, name) {
                     Ok(found) => found.id,
                     Err(refusal) => refusal.to_string(),
                 },

@@ -65,9 +65,6 @@ const SECRET: [(&str, &str); 3] = [
     ),
 ];
 
-/// The most that a command may say as a secret.
-const SECRET_LIMIT: usize = 64 << 10;
-
 /// Where a team's enroll secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -99,6 +96,15 @@ pub fn entries(text: &str, folder: &Path) -> Result<Vec<Entry>, ManifestError> {
     let tables = manifest::parse(text, &|key| flags.knows(key))?;
     let read = tables.into_iter().map(|table| flags.entry(table, folder));
     read.collect()
+}
+
+/// The variables in which teams have their secrets.
+pub fn variables(entries: &[Entry]) -> Vec<String> {
+    let sources = entries.iter().filter_map(|entry| entry.secret.as_ref());
+    sources
+        .filter_map(Source::variable)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether a flag of this name can be a setting.
@@ -246,8 +252,17 @@ fn source(settings: &mut Settings, folder: &Path) -> Result<Option<Source>, Mani
 }
 
 impl Source {
-    /// Reads the secret; one line break at its end is not part of it.
-    pub fn read(&self, surroundings: &Surroundings) -> Result<Secret, CliError> {
+    /// The environment variable that it is in.
+    pub fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Variable(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Reads the secret; one line break at its end is not part of it. A command does not get the
+    /// variables `hidden`: secrets of other teams.
+    pub fn read(&self, surroundings: &Surroundings, hidden: &[String]) -> Result<Secret, CliError> {
         let (bytes, whence) = match self {
             Self::File(file) => {
                 let bytes = Zeroizing::new(read_file(file)?);
@@ -265,7 +280,10 @@ impl Source {
                     ));
                 }
             },
-            Self::Command(words) => (output(words)?, format!("the output of {}", shown(words))),
+            Self::Command(words) => (
+                output(words, hidden)?,
+                format!("the output of {}", shown(words)),
+            ),
         };
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| about(&format!("the enroll secret in {whence} is no UTF-8 text")))?;
@@ -285,25 +303,27 @@ fn about(message: &str) -> CliError {
     }
 }
 
+/// The program alone: what follows it may be a secret itself.
 fn shown(words: &[String]) -> String {
-    format!("`{}`", words.join(" "))
+    format!("`{}`", words.first().map_or("", String::as_str))
 }
 
 /// What a program prints; what it complains of goes where we complain.
-fn output(words: &[String]) -> Result<Zeroizing<Vec<u8>>, CliError> {
+fn output(words: &[String], hidden: &[String]) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let (program, arguments) = words.split_first().ok_or_else(|| about("no command"))?;
-    let ran = programs::output(program, arguments)
+    let ran = programs::output(program, arguments, hidden)
         .map_err(|e| fs::naming(e, "run", Path::new(program)))?;
-    let bytes = Zeroizing::new(ran.stdout);
-    if !ran.status.success() {
-        let (words, status) = (shown(words), ran.status);
-        return Err(about(&format!("{words} gave no enroll secret: {status}")));
-    }
-    if bytes.len() > SECRET_LIMIT {
-        let words = shown(words);
+    let words = shown(words);
+    let Some(printed) = ran.printed else {
         return Err(about(&format!("{words} printed more than a secret")));
+    };
+    match ran.status.success() {
+        true => Ok(printed),
+        false => {
+            let status = ran.status;
+            Err(about(&format!("{words} gave no enroll secret: {status}")))
+        }
     }
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -413,22 +433,27 @@ mod tests {
     fn secrets_from_commands() {
         let read = |words: &[&str]| {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
-            let secret = Source::Command(words).read(&Surroundings::of_process());
+            let secret = Source::Command(words).read(&Surroundings::of_process(), &[]);
             secret
                 .map(|s| s.reveal().to_owned())
                 .map_err(|e| e.to_string())
         };
         assert_eq!(read(&["printf", "made up\\n"]).as_deref(), Ok("made up"));
-        assert!(
-            read(&["false"])
-                .unwrap_err()
-                .contains("gave no enroll secret")
-        );
-        assert!(read(&["true"]).unwrap_err().contains("is empty"));
-        assert!(
-            read(&["/nonexistent"])
-                .unwrap_err()
-                .contains("cannot run /nonexistent")
-        );
+        for (words, expected) in [
+            (
+                &["false", "argument"][..],
+                "`false` gave no enroll secret: exit status: 1",
+            ),
+            (
+                &["true", "argument"],
+                "the enroll secret in the output of `true` is empty",
+            ),
+            (&["cat", "/dev/zero"], "`cat` printed more than a secret"),
+            (&["/nonexistent", "argument"], "cannot run /nonexistent"),
+        ] {
+            let said = read(words).unwrap_err();
+            assert!(said.starts_with(expected), "{said}");
+            assert!(!said.contains("argument"), "{said}");
+        }
     }
 }

@@ -71,7 +71,7 @@ pub fn run(
     let outdir = args.output.outdir.clone().unwrap_or_else(|| ".".into());
     check_place(&Place::Folder(outdir.clone()))?;
     let cache = caching::resolve(&args.caching, surroundings, printer)?;
-    let run = Run::new(args, outdir, cache);
+    let run = Run::new(args, outdir, cache, entry::variables(&entries));
     let selected = plan::select(entries, run.shard).map_err(named)?;
     let plan = Plan::make(selected, &run, surroundings, printer)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -111,10 +111,12 @@ pub struct Run {
     no_state: bool,
     cache: Option<Arc<Cache>>,
     provenance: ProvenanceArgs,
+    /// Variables that hold secrets, whichever team's.
+    hidden: Vec<String>,
 }
 
 impl Run {
-    fn new(args: &Args, outdir: PathBuf, cache: Option<Arc<Cache>>) -> Self {
+    fn new(args: &Args, outdir: PathBuf, cache: Option<Arc<Cache>>, hidden: Vec<String>) -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             outdir,
@@ -124,6 +126,7 @@ impl Run {
             no_state: args.updates.no_state,
             cache,
             provenance: args.provenance,
+            hidden,
         }
     }
 }

@@ -277,7 +277,7 @@ fn team(
         ..
     } = one.entry;
     if let Some(source) = secret {
-        args.fleet.enroll_secret = Some(source.read(surroundings)?);
+        args.fleet.enroll_secret = Some(source.read(surroundings, &run.hidden)?);
     }
     args.updates.state_dir = run.state_dir.clone();
     args.updates.no_state = run.no_state;
