@@ -482,6 +482,9 @@ pub fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
+/// Room for what comes through a pipe, whose length nobody knows.
+const ROOM: u64 = 16 << 10;
+
 /// Reads a whole file of at most `limit` bytes; `None` when there is none. A larger one is
 /// [`io::ErrorKind::FileTooLarge`]. It may be a pipe, and is waited for: documents that lie in
 /// folders are read by [`read_document`].
@@ -517,7 +520,10 @@ fn read_opened(path: &Path, limit: u64, opened: io::Result<File>) -> io::Result<
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| naming(e, "open", path))?,
     };
-    let mut bytes = Vec::new();
+    // Room from the beginning, as it may be a key: a buffer that grows leaves copies behind.
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let room = length.max(ROOM).min(limit).saturating_add(1);
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
     file.take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|e| naming(e, "read", path))?;

@@ -22,6 +22,8 @@ use crate::steps;
 
 /// Largest key file that is read.
 const FILE_LIMIT: u64 = 1 << 20;
+/// More than the JSON of a key takes: a buffer that grows leaves copies behind.
+const KEY_ROOM: usize = 1 << 10;
 // go-tuf 0.5.2 refuses any other parameters.
 const SCRYPT: ScryptParams = ScryptParams {
     n: 32768,
@@ -480,7 +482,7 @@ impl Keystore {
             public: public.transpose().map_err(failed)?.unwrap_or_default(),
         };
         let path = self.path(role);
-        let text = indented(&file).map(Zeroizing::new);
+        let text = indented(&file, keys.len());
         wipe(&mut file.data);
         let text = text?;
         crate::fs::create_folders(&self.folder, 0o700)
@@ -537,11 +539,16 @@ fn wrong(origin: Origin, path: &Path) -> Result<(), KeystoreError> {
     }
 }
 
+// Room for the JSON of so many keys, and what is around them.
+fn room(keys: usize) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Vec::with_capacity((keys + 1) * KEY_ROOM))
+}
+
 // go-tuf 0.5.2 indents key files by tabs.
-fn indented(file: &File) -> Result<Vec<u8>, KeystoreError> {
-    let mut text = Vec::new();
+fn indented(file: &File, keys: usize) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    let mut text = room(keys);
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-    let mut writer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    let mut writer = serde_json::Serializer::with_formatter(&mut *text, formatter);
     file.serialize(&mut writer)
         .map_err(|_| KeystoreError::Crypto("write a key file"))?;
     text.push(b'\n');
@@ -621,14 +628,21 @@ fn open(
     Ok(plain.ok().map(Zeroizing::new))
 }
 
-fn seal(keys: &[FileKey], passphrase: &Passphrase) -> Result<Sealed, KeystoreError> {
+// What is sealed.
+fn plain(keys: &[FileKey]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let mut items = keys
         .iter()
         .map(FileKey::object)
         .collect::<Result<Vec<_>, _>>()?;
-    let plain = serde_json::to_vec(&items).map(Zeroizing::new);
+    let mut text = room(keys.len());
+    let written = serde_json::to_writer(&mut *text, &items);
     items.iter_mut().for_each(wipe);
-    let plain = plain.map_err(|_| KeystoreError::Crypto("write a key file"))?;
+    written.map_err(|_| KeystoreError::Crypto("write a key file"))?;
+    Ok(text)
+}
+
+fn seal(keys: &[FileKey], passphrase: &Passphrase) -> Result<Sealed, KeystoreError> {
+    let plain = plain(keys)?;
     let (mut salt, mut nonce) = ([0; 32], [0; 24]);
     random(&mut salt)?;
     random(&mut nonce)?;

@@ -391,7 +391,8 @@ fn secret_from(file: &Path) -> Result<Secret, CliError> {
 
 /// All of standard input, of which a part would be another secret.
 fn typed(input: impl Read) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    let mut bytes = Zeroizing::new(Vec::new());
+    // Room for all of it: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_LIMIT as usize + 1));
     input
         .take(FILE_LIMIT + 1)
         .read_to_end(&mut bytes)

@@ -94,6 +94,24 @@ fn written_and_read_back() {
 }
 
 #[test]
+fn buffers_of_keys_do_not_grow() {
+    let keys: Vec<_> = (0..9).map(|_| FileKey::generate().unwrap()).collect();
+    for number in [1, 2, 9] {
+        let keys = &keys[..number];
+        let objects = keys.iter().map(FileKey::object);
+        let file = File {
+            encrypted: false,
+            data: objects.collect::<Result<_, _>>().unwrap(),
+            public: Value::Null,
+        };
+        let reserved = room(number).capacity();
+        assert_eq!(plain(keys).unwrap().capacity(), reserved, "{number} keys");
+        let indented = indented(&file, number).unwrap();
+        assert_eq!(indented.capacity(), reserved, "{number} keys, indented");
+    }
+}
+
+#[test]
 fn secrets_have_no_text() {
     let key = FileKey::from_seed(&[7; 32]).unwrap();
     let text = format!("{key:?}{:?}", Passphrase::new("made up".into()));
