@@ -221,6 +221,14 @@ fn others() -> Vec<Case> {
             "updates mirror --path %repo --from %upstream --update-roots @%upstream/1.root.json --channel stable --component osqueryd --platform linux",
         ),
         Case {
+            may_fail: false,
+            ..plain(
+                "status_html",
+                repository,
+                "updates status --path %repo --html %status.html",
+            )
+        },
+        Case {
             published: &[],
             stride: 23,
             keeps: true,

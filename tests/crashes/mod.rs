@@ -60,7 +60,6 @@ pub fn trials() -> Vec<Trial> {
 
 /// Commands that only read, and need not be here.
 const READING: &[&str] = &[
-    "updates status",
     "updates verify",
     "updates serve",
     "updates roots",

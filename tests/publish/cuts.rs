@@ -210,8 +210,9 @@ fn every_write_elsewhere() {
         .step(Some(&scratch.join("repo/repository/1.root.json")))
         .unwrap();
     let seen = || client.step(None).map(|(_, bytes)| number(&bytes));
-    for releases in [false, true] {
+    for name in ["timestamp", "add", "rotate timestamp", "rotate targets"] {
         let (mut cut, mut kept) = (0, 0);
+        let releases = name == "add";
         loop {
             let before = seen().unwrap();
             let n = before + u64::from(releases);
@@ -219,13 +220,16 @@ fn every_write_elsewhere() {
             let version = format!("1.{n}.0");
             let command = match releases {
                 true => add("new", &version).to_vec(),
-                false => vec!["timestamp"],
+                false => name.split(' ').collect(),
             };
             let way = Way::to(service.endpoint(), cut);
             let whole = killed(&on(&command).arg("--endpoint").arg(&way.url), &way);
             // It may fail, and accepts nothing but what was published.
             if let Ok(seen) = seen() {
-                assert!(seen == before || seen == n, "{seen} at {n}, cut {cut}");
+                assert!(
+                    seen == before || seen == n,
+                    "{seen} at {n}, {name}, cut {cut}"
+                );
             }
             // As if the time of its lock were over.
             let lock = scratch.join(".s3/root/bucket/r/.fleetpack/lock.json");
@@ -233,20 +237,20 @@ fn every_write_elsewhere() {
                 std::fs::write(lock, r#"{"holder":"who was killed","until":0}"#).unwrap();
             }
             on(&["timestamp"]).ok();
-            let now = seen().unwrap_or_else(|e| panic!("cut {cut}, after timestamp: {e}"));
-            assert!(now == before || now == n, "{now} at {n}, cut {cut}");
+            let now = seen().unwrap_or_else(|e| panic!("{name}, cut {cut}, after timestamp: {e}"));
+            assert!(now == before || now == n, "{now} at {n}, {name}, cut {cut}");
             kept += u64::from(releases && now == n);
             on(&command).ok();
-            assert_eq!(seen(), Ok(n), "cut {cut}");
+            assert_eq!(seen(), Ok(n), "{name}, cut {cut}");
             cut += 1;
             if whole {
                 break;
             }
         }
         eprintln!(
-            "cut off at {} writes; {kept} times the release stayed",
+            "{name}: cut off at {} writes; {kept} times the release stayed",
             cut - 1
         );
-        assert!(cut > 3, "the way was cut nowhere");
+        assert!(cut > 3, "{name}: the way was cut nowhere");
     }
 }
