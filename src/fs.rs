@@ -1,12 +1,13 @@
 //! The operating system: whole files or none, locks, syncing.
 //!
-//! Every write of the program goes through here. A file appears whole under its name or not
+//! Every change of a name goes through here. A file appears whole under its name or not
 //! at all: it is written under a temporary name in the same folder (`.NAME.fleetpack-XXXXXX`),
 //! synced, renamed, and the folder is synced; what a killed process left of such files goes when
 //! the next one is begun beside it. Many files that one name will make visible
 //! together are written in a folder of their own and synced in one go ([`sync_files`]). Each
 //! of these goes through [`step`], where tests make it fail, on whatever thread it is done
-//! ([`following`]).
+//! ([`following`]); so do most writes into files that get no name, which a kill cannot leave. What
+//! is cleared away in passing (left temporary files, a cache's old entries) may fail unheard.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -543,13 +544,14 @@ impl Lock {
     /// Waits for the lock on `path`, which is made when missing (mode 0600). `waiting` is
     /// called once when somebody else holds it.
     pub fn acquire(path: &Path, waiting: impl FnOnce()) -> io::Result<Self> {
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|e| naming(e, "open", path))?;
+        let file = step(Step::Create, "open", path, || {
+            std::fs::OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .open(path)
+        })?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             waiting();
             loop {

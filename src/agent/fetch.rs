@@ -23,6 +23,7 @@ use super::component::{Component, Platform, Target};
 use super::config::Config;
 use super::fetched::{Documents, Fetched, Program, Unpacked};
 use crate::cache::Cache;
+use crate::fs::{Step, announced};
 use crate::hint::Hint;
 use crate::install::Shared;
 use crate::tuf::client::{Client, ClientError, Job};
@@ -38,7 +39,7 @@ use unread::Unread;
 pub enum FetchError {
     /// The repository refused, lied, or does not have it.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(ClientError),
     /// A verified archive that agents would not accept.
     #[error("the target {name} cannot be unpacked")]
     Archive {
@@ -81,6 +82,16 @@ impl Hint for FetchError {
             Self::Archive { source, .. } => source.hint(),
             Self::NoProgram { .. } | Self::Kept { .. } => None,
             Self::Temporary { .. } => Some("TMPDIR=/var/tmp".into()),
+        }
+    }
+}
+
+impl From<ClientError> for FetchError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            // Targets are stored in files without a name here.
+            ClientError::Store { source, .. } => temporary_failed(source),
+            error => Self::Client(error),
         }
     }
 }
@@ -437,7 +448,9 @@ fn promised_members(name: &str, target: &Arc<LaterTarget>, kept: Vec<Kept>) -> V
 }
 
 fn temporary() -> Result<File, FetchError> {
-    tempfile::tempfile().map_err(temporary_failed)
+    let folder = std::env::temp_dir();
+    let made = announced(Step::Create, &folder, || tempfile::tempfile_in(&folder));
+    made.map_err(temporary_failed)
 }
 
 fn temporary_failed(source: io::Error) -> FetchError {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::compressor::Segment;
 use super::{CompressError, Sink};
 use crate::cache::Part;
+use crate::fs::{Step, announced};
 
 pub(super) struct Spool {
     file: File,
@@ -29,7 +30,8 @@ pub(super) struct Span {
 impl Spool {
     /// Opens an unnamed file in `folder`.
     pub(super) fn create_in(folder: &Path) -> Result<Self, CompressError> {
-        let file = tempfile::tempfile_in(folder).map_err(|source| CompressError::Spool {
+        let made = announced(Step::Create, folder, || tempfile::tempfile_in(folder));
+        let file = made.map_err(|source| CompressError::Spool {
             folder: folder.to_owned(),
             source,
         })?;
@@ -44,9 +46,10 @@ impl Spool {
     pub(super) fn append(&self, bytes: &[u8]) -> Result<Span, CompressError> {
         let len = bytes.len() as u64;
         let at = self.end.fetch_add(len, Ordering::Relaxed);
-        self.file
-            .write_all_at(bytes, at)
-            .map_err(|source| self.error(source))?;
+        let written = announced(Step::Write, &self.folder, || {
+            self.file.write_all_at(bytes, at)
+        });
+        written.map_err(|source| self.error(source))?;
         Ok(Span { at, len })
     }
 

@@ -15,7 +15,7 @@ use libtest_mimic::Trial;
 use crate::harness::faults::{Answer, FaultServer};
 use crate::harness::scratch::Ran;
 use crate::harness::{Scratch, trial, trial_needing, unpacked};
-use ground::{Ground, PASSPHRASE, SECRET};
+use ground::{Ground, SECRET};
 use table::{CASES, Case};
 
 /// The trials.
@@ -222,9 +222,7 @@ fn search(scratch: &Scratch, secrets: &[String]) -> usize {
         let holder = holder.iter().any(|name| shown.starts_with(name));
         // What lies beside installers, such as statements, is for everybody.
         let installer = shown.starts_with("./out/") && is_installer(&shown);
-        // Of variables that a person named for another team, a program may see the value.
-        let told = shown == "./seen-team" && !scratch.text("seen-team").contains(PASSPHRASE);
-        assert!(holder || installer || told, "{shown} holds a secret");
+        assert!(holder || installer, "{shown} holds a secret");
     }
     modes(scratch.path())
 }

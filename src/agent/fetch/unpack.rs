@@ -7,6 +7,7 @@ use aws_lc_rs::digest;
 
 use super::super::archive::{self, ArchiveError, Limits, Member};
 use super::{FetchError, temporary, temporary_failed};
+use crate::fs::{Step, announced};
 use crate::steps::{Kind, Told};
 use crate::tuf::hashes::{Digests, Hasher};
 
@@ -86,8 +87,10 @@ fn copy(from: &mut dyn Read, to: &mut File) -> Result<(u64, [u8; 32]), Unpacking
             Ok(read) => {
                 sha256.update(&buffer[..read]);
                 len += read as u64;
-                to.write_all(&buffer[..read])
-                    .map_err(Unpacking::Temporary)?;
+                let written = announced(Step::Write, &std::env::temp_dir(), || {
+                    to.write_all(&buffer[..read])
+                });
+                written.map_err(Unpacking::Temporary)?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(ArchiveError::of_read(e).into()),

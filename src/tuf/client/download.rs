@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,7 @@ use jiff::Timestamp as Instant;
 
 use super::fetch::Attempt;
 use super::{Client, ClientError, lock};
+use crate::fs;
 use crate::steps::{self, Kind, Step, Told};
 use crate::store::{Blob, StoreError};
 use crate::tuf::hashes::{Digests, HashMismatch, Hasher};
@@ -333,7 +335,9 @@ impl<'a> Download<'a> {
                 return Err(Attempt::Fatal(self.wrong_length()));
             }
             let written = match &mut self.file {
-                Some(file) => file.write_all(&buffer[..n]),
+                Some(file) => fs::announced(fs::Step::Write, Path::new(self.name), || {
+                    file.write_all(&buffer[..n])
+                }),
                 None => Ok(()),
             };
             written.map_err(|e| Attempt::Fatal(self.failed(e)))?;

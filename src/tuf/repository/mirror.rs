@@ -123,7 +123,12 @@ impl Repository {
             });
         }
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let downloaded = upstream.download_all(jobs, threads);
+        let downloaded = match upstream.download_all(jobs, threads) {
+            Err(ClientError::Store { source, .. }) => {
+                return Err(io_error(format!("write {}", folder.display()))(source));
+            }
+            downloaded => downloaded,
+        };
         Ok(downloaded.map(|files| {
             let new = files.into_iter().zip(sources);
             let new = new.map(|((_, digests), (source, lacking))| NewTarget {

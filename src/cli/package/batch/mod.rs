@@ -96,7 +96,8 @@ pub fn run(
     if args.output.json {
         printer.json(&written)?;
     }
-    if args.provenance.checksums {
+    // Sums of nothing would take the place of those of installers that are still there.
+    if args.provenance.checksums && (failures.is_empty() || !made.is_empty()) {
         index::write_sums(&run.outdir.join(names.sums), &made)?;
     }
     report(&made, &failures, printer)
