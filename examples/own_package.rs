@@ -5,8 +5,9 @@
 //! ```
 //!
 //! writes a deb, an rpm and a pkg.tar.zst with the program, manual pages, completions, documents
-//! (those that `packaging/own/documents` names) and units. Nothing in it knows of Fleet: it shows what the library's builders take. The time
-//! in the packages is `SOURCE_DATE_EPOCH`; the same input gives the same bytes.
+//! (those that `packaging/own/documents` names) and units. Nothing in it knows of Fleet: it shows
+//! what the library's builders take. The time in the packages is `SOURCE_DATE_EPOCH`; the same
+//! input gives the same bytes.
 
 use std::error::Error;
 use std::fs::File;
