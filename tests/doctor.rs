@@ -405,6 +405,8 @@ pub fn trials() -> Vec<Trial> {
         .chain([
             trial("doctor/for_people", for_people),
             trial("doctor/bad_input", bad_input),
+            trial("doctor/around_and_inside", around_and_inside),
+            trial("doctor/installers_of_one_name", installers_of_one_name),
         ])
         .collect()
 }
@@ -576,6 +578,80 @@ fn for_people() {
     ran.prints("fault missing-file: ")
         .prints("  hint: ")
         .says("has 1 fault");
+}
+
+/// The folder around what is published, and what is published itself, in place of each other:
+/// no hint leads to a lost key or to a key in the open.
+fn around_and_inside() {
+    let scratch = scratch();
+    let list = |scratch: &Scratch| {
+        let found = scratch.tool("find", ["tuf", "-name", "*.json"]).ok();
+        let mut found: Vec<_> = found.text().lines().map(str::to_owned).collect();
+        found.sort();
+        found
+    };
+    let before = list(&scratch);
+    let roots = ["--update-roots", "@root.json"];
+    for (words, hint) in [
+        ("doctor --update-url tuf", "--update-url tuf/repository"),
+        (
+            "package --type deb --update-url tuf",
+            "--update-url tuf/repository",
+        ),
+        ("updates verify tuf", "--path tuf"),
+        ("updates status tuf", "--path tuf"),
+    ] {
+        let ran = scratch.fleetpack(words.split(' ').chain(roots)).fails(2);
+        ran.says("tuf holds no timestamp.json")
+            .says(&format!("hint: {hint}\n"))
+            .never_says("private key");
+        assert_eq!(ran.text(), "", "{words}");
+    }
+    for words in [
+        "doctor",
+        "updates status",
+        "updates init",
+        "updates timestamp",
+    ] {
+        let ran = scratch.fleetpack(words.split(' '));
+        let ran = ran.arg("--path").arg("tuf/repository").fails(1);
+        ran.says("hint: --path tuf\n").never_says("updates init");
+    }
+    for path in ["tuf/repository/targets", "tuf/repository/new"] {
+        let ran = scratch.fleetpack(["updates", "init", "--path", path]);
+        ran.fails(1).says("what a repository publishes");
+    }
+    let keys = [
+        "updates",
+        "init",
+        "--path",
+        "other",
+        "--keys",
+        "tuf/repository/k",
+    ];
+    scratch
+        .fleetpack(keys)
+        .fails(1)
+        .says("what a repository publishes");
+    assert_eq!(list(&scratch), before);
+}
+
+/// Teams' installers have one name, in folders of their own.
+fn installers_of_one_name() {
+    let scratch = scratch();
+    for team in ["sales", "workshop"] {
+        std::fs::create_dir(scratch.join(team)).unwrap();
+        packaged(&scratch, URL, SHORT, &format!("{team}/installer.deb")).ok();
+    }
+    let both = ["sales/installer.deb", "workshop/installer.deb"];
+    let ran = folder(&scratch, &both).ok();
+    let report = conforms("doctor.json", ran.text());
+    assert_eq!(report["installers"], serde_json::json!(both));
+    let found = report["found"].as_array().unwrap().iter();
+    let about: Vec<_> = found.map(|one| one["about"].as_str().unwrap()).collect();
+    assert_eq!(about, both);
+    let people = scratch.fleetpack(["doctor", "--path", "tuf"].iter().chain(&both));
+    people.ok().prints("short-secret: workshop/installer.deb: ");
 }
 
 fn bad_input() {

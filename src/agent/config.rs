@@ -9,7 +9,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::duration::GoDuration;
-use crate::hint::{Hint, bare, shortened};
+use crate::hint::{Hint, bare, shortened, word};
 use crate::install::Os;
 use crate::tuf::name::{NameError, check_component};
 
@@ -233,6 +233,12 @@ impl Hint for ConfigError {
         match self {
             Self::Needs { other, .. } => Some(format!("add {other}")),
             Self::Exclusive(_, second) => Some(format!("leave out {second}")),
+            // A host's name alone is what people have in mind.
+            Self::Value { flag, value, why } if *why == NO_ADDRESS && !value.contains("://") => {
+                let whole = format!("https://{value}");
+                let fits = check_url(flag, &whole).is_ok();
+                fits.then(|| format!("{flag} {}", word(&whole)))
+            }
             Self::Value { .. } | Self::Channel { .. } | Self::Long { .. } | Self::Hidden { .. } => {
                 None
             }
@@ -488,14 +494,16 @@ pub fn check_address(flag: &'static str, text: &str) -> Result<(), ConfigError> 
     check_url(flag, text)
 }
 
+const NO_ADDRESS: &str = "is no address like https://fleet.example.com";
+
 fn check_url(flag: &'static str, text: &str) -> Result<(), ConfigError> {
-    let wrong = "is no address like https://fleet.example.com";
-    let url = Url::parse(text).map_err(|_| refused(flag, &bare(text), wrong))?;
+    let wrong = || refused(flag, &bare(text), NO_ADDRESS);
+    let url = Url::parse(text).map_err(|_| wrong())?;
     let host = url.host_str().is_some_and(|host| !host.is_empty());
     let plain = url.query().is_none() && url.fragment().is_none() && !text.contains(' ');
     match matches!(url.scheme(), "http" | "https") && host && plain {
         true => Ok(()),
-        false => Err(refused(flag, &bare(text), wrong)),
+        false => Err(wrong()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,12 +11,12 @@ use url::Url;
 
 use super::error::with_causes;
 use super::hints::Typed;
-use super::package::anchor;
+use super::package::anchor::{self, Address};
 use super::updates::tls::Tls;
 use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::Inventory;
 use crate::doctor::{self, Diagnosis};
-use crate::hint::{Hint, bare};
+use crate::hint::{Hint, bare, word};
 use crate::inspect::{self, Report};
 use crate::store::tls::TrustedRoots;
 use crate::store::{self, HttpOptions, Store, StoreError};
@@ -71,7 +71,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct Examined<'a> {
     repository: &'a str,
-    installers: Vec<&'a str>,
+    installers: Vec<String>,
     found: &'a [Diagnosis],
 }
 
@@ -106,7 +106,10 @@ impl Place {
         let inside: Vec<_> = installers.iter().filter_map(Installer::anchor).collect();
         let given = args.update_roots.as_deref();
         let (layout, address, shown) = match &args.update_url {
-            Some(url) => (None, url.clone(), bare(url)),
+            Some(url) => {
+                published(url).check()?;
+                (None, url.clone(), bare(url))
+            }
             None => {
                 let layout = Layout::new(&args.path);
                 let folder = layout.repository().display().to_string();
@@ -123,7 +126,7 @@ impl Place {
                 }
             }
             None if given.is_none() && !inside.is_empty() => None,
-            _ => Some(anchor::of(given, &address)?),
+            _ => Some(anchor::of(given, published(&address))?),
         };
         let (anchors, origin) = match kept {
             Some(anchor) => (vec![anchor], Origin::Person),
@@ -199,12 +202,21 @@ impl Place {
         Some(signed(anchor)? == signed(&bytes)?)
     }
 
-    /// The published folder, when it is on this machine.
+    /// The published folder, when it is on this machine. Another folder that was named is none.
     fn folder(&self) -> Option<PathBuf> {
         let layout = self.layout.as_ref().map(Layout::repository);
-        let folder = layout.unwrap_or_else(|| Path::new(&self.address).to_owned());
+        let folder = layout.or_else(|| {
+            let folder = PathBuf::from(&self.address);
+            let documents = [Role::Root, Role::Timestamp].map(|role| folder.join(role.file()));
+            documents.iter().any(|file| file.exists()).then_some(folder)
+        })?;
         folder.is_dir().then_some(folder)
     }
+}
+
+fn published(url: &str) -> Address<'_> {
+    let flag = Some("--update-url");
+    Address { flag, url }
 }
 
 /// How hosts speak to the server, as far as the person does not say otherwise.
@@ -347,16 +359,12 @@ fn installer(
 ) -> Result<Vec<Diagnosis>, CliError> {
     let mode = std::fs::metadata(&installer.path)?.permissions().mode();
     let on_disk = doctor::OnDisk {
+        report: &installer.report,
         path: &installer.path.display().to_string(),
         mode,
     };
     let foreign = foreign.map(|error| with_causes(&error));
-    Ok(doctor::installer(
-        &installer.report,
-        &on_disk,
-        repository,
-        foreign,
-    ))
+    Ok(doctor::installer(&on_disk, repository, foreign))
 }
 
 /// What the files say beyond the documents: those of a folder with its keys all, elsewhere
@@ -435,8 +443,19 @@ fn why_refused(place: &Place, error: &ClientError) -> Result<Vec<Diagnosis>, Cli
         _ => "untrusted",
     };
     let mut diagnosis = Diagnosis::fault(name, &place.shown, with_causes(error));
-    diagnosis.hint = error.hint();
+    diagnosis.hint = error.hint().or_else(|| look_there(place));
     Ok(vec![diagnosis])
+}
+
+/// What is there, and since when: of documents that are not trusted there is no more to say.
+fn look_there(place: &Place) -> Option<String> {
+    if let Some(folder) = place.folder() {
+        return Some(format!("ls -lt {}", word(&folder.display().to_string())));
+    }
+    web_address(&place.address)?;
+    let url = place.shown.trim_end_matches('/');
+    let document = word(&format!("{url}/{}", Role::Timestamp.file()));
+    (!url.contains('?')).then(|| format!("curl -I {document}"))
 }
 
 /// Whether there is a server to ask more of.
@@ -467,7 +486,7 @@ fn tell(
             repository: &place.shown,
             installers: installers
                 .iter()
-                .map(|i| i.report.file.name.as_str())
+                .map(|i| i.path.display().to_string())
                 .collect(),
             found,
         };

@@ -218,7 +218,7 @@ impl Hint for CliError {
             Self::Publish(error) => error.hint(),
             Self::Expiry { role, .. } => Some(match role {
                 Role::Timestamp => "fleetpack updates timestamp".to_owned(),
-                role => format!("fleetpack updates rotate {role} signs it anew"),
+                role => format!("fleetpack updates rotate {role}"),
             }),
             Self::Cache(error) => error.hint(),
             Self::Place(_) => Some("--outdir DIR names a folder that can be written".to_owned()),

@@ -24,8 +24,10 @@ pub struct Trusted<'a> {
     pub versions: [u64; 4],
 }
 
-/// The installer's own file.
+/// An installer and its own file.
 pub struct OnDisk<'a> {
+    /// What is in it.
+    pub report: &'a Report,
     /// Its path, as it was given.
     pub path: &'a str,
     /// Its permission bits.
@@ -41,12 +43,12 @@ const SHORT: usize = 16;
 /// repository's root, when it does not. Of a repository that could not be verified, only what
 /// the installer says of itself is looked at.
 pub fn installer(
-    report: &Report,
     on_disk: &OnDisk<'_>,
     repository: &Repository<'_>,
     foreign: Option<String>,
 ) -> Vec<Diagnosis> {
-    let about = report.file.name.as_str();
+    let OnDisk { report, path, .. } = *on_disk;
+    let about = path;
     let Some(agent) = &report.agent else {
         let message = "it is no installer of Fleet's agent".to_owned();
         return vec![Diagnosis::fault("no-agent", about, message)];
@@ -57,26 +59,26 @@ pub fn installer(
         let message = format!("its trust anchor does not lead to {place}: {why}");
         let hint = format!(
             "fleetpack updates roots > root.json; {}",
-            again(report, place)
+            again(on_disk, place)
         );
         Diagnosis::fault("foreign-root", about, message).or_try(hint)
     }));
     if agent.trust.is_none() {
         let message = "it holds no trust anchor: agents do not start to update".to_owned();
         let fault = Diagnosis::fault("no-trust-anchor", about, message);
-        found.push(fault.or_try(again(report, place)));
+        found.push(fault.or_try(again(on_disk, place)));
     }
-    found.extend(address(report, agent, place));
+    found.extend(address(on_disk, agent, place));
     if let Some(trusted) = &repository.trusted {
         found.extend(rolled_back(about, agent, place, trusted));
         found.extend(channels(about, agent, place, trusted));
     }
     let programs = agent.components.iter();
-    found.extend(programs.filter_map(|program| stale(report, program, place)));
+    found.extend(programs.filter_map(|program| stale(on_disk, program, place)));
     let open = agent.secret.inside.then(|| readable(report)).flatten();
-    found.extend(secret(report, agent, on_disk, open, place));
+    found.extend(secret(on_disk, agent, open, place));
     let told = open.map(|file| file.path.as_str());
-    found.extend(modes::installer(report, place, told));
+    found.extend(modes::installer(on_disk, place, told));
     found
 }
 
@@ -90,8 +92,8 @@ pub fn followed(agent: &Agent) -> impl Iterator<Item = String> {
     })
 }
 
-fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
-    let about = report.file.name.as_str();
+fn address(on_disk: &OnDisk<'_>, agent: &Agent, place: &str) -> Vec<Diagnosis> {
+    let about = on_disk.path;
     let mut found = Vec::new();
     let update_url = agent.update_url.as_deref().map(bare);
     // It is the same repository, whoever asks.
@@ -102,7 +104,7 @@ fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
         let message = format!("its hosts ask {url} for updates, and not {place}");
         let warning = Diagnosis::warning("other-repository", about, message);
         found.push(warning.or_try(again_with(
-            report,
+            on_disk,
             place,
             &format!("--agent-update-url {}", word(place)),
         )));
@@ -111,7 +113,7 @@ fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
         let message = format!("its hosts look for updates in {url}, on their own disks");
         let fault = Diagnosis::fault("local-repository", about, message);
         found.push(fault.or_try(again_with(
-            report,
+            on_disk,
             place,
             "--agent-update-url https://updates.example.com",
         )));
@@ -120,7 +122,7 @@ fn address(report: &Report, agent: &Agent, place: &str) -> Vec<Diagnosis> {
     if let Some(url) = fleet_url.filter(|url| url.starts_with("http:")) {
         let message = format!("its hosts talk to {url} without TLS, and send the enroll secret so");
         let https = word(&url.replacen("http:", "https:", 1));
-        let hint = again_with(report, place, &format!("--fleet-url {https}"));
+        let hint = again_with(on_disk, place, &format!("--fleet-url {https}"));
         found.push(Diagnosis::fault("fleet-without-tls", about, message).or_try(hint));
     }
     found
@@ -158,8 +160,8 @@ fn rolled_back(
     )
 }
 
-fn stale(report: &Report, program: &Component, place: &str) -> Option<Diagnosis> {
-    let about = report.file.name.as_str();
+fn stale(on_disk: &OnDisk<'_>, program: &Component, place: &str) -> Option<Diagnosis> {
+    let about = on_disk.path;
     let (name, target) = (&program.name, &program.target);
     // Its sha256 is known when the file that is the target is inside.
     let whole = program.sha256.is_some();
@@ -184,7 +186,7 @@ fn stale(report: &Report, program: &Component, place: &str) -> Option<Diagnosis>
         ),
         None => return None,
     };
-    Some(Diagnosis::fault(kind, about, message).or_try(again(report, place)))
+    Some(Diagnosis::fault(kind, about, message).or_try(again(on_disk, place)))
 }
 
 fn channels(about: &str, agent: &Agent, place: &str, repository: &Trusted<'_>) -> Vec<Diagnosis> {
@@ -210,22 +212,21 @@ fn readable(report: &Report) -> Option<&Installed> {
 }
 
 fn secret(
-    report: &Report,
-    agent: &Agent,
     on_disk: &OnDisk<'_>,
+    agent: &Agent,
     open: Option<&Installed>,
     place: &str,
 ) -> Vec<Diagnosis> {
-    let about = report.file.name.as_str();
+    let about = on_disk.path;
     let mut found = Vec::new();
     if !agent.secret.inside {
         let managed = agent
             .variables
             .contains_key("ORBIT_USE_SYSTEM_CONFIGURATION");
-        if agent.fleet_url.is_some() && !managed && report.format != "msi" {
+        if agent.fleet_url.is_some() && !managed && on_disk.report.format != "msi" {
             let message =
                 "it has Fleet's address and no enroll secret: its hosts do not enroll".to_owned();
-            let hint = again_with(report, place, "--enroll-secret-file FILE");
+            let hint = again_with(on_disk, place, "--enroll-secret-file FILE");
             found.push(Diagnosis::fault("no-secret", about, message).or_try(hint));
         }
         return found;
@@ -251,7 +252,7 @@ fn secret(
             file.mode.as_deref().unwrap_or_default()
         );
         let fault = Diagnosis::fault("secret-readable", about, message);
-        found.push(fault.or_try(again(report, place)));
+        found.push(fault.or_try(again(on_disk, place)));
     }
     found
 }

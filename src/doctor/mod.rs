@@ -74,7 +74,7 @@ fn expires(place: &str, role: &RoleStatus) -> Option<Diagnosis> {
     };
     let hint = match role.role {
         Role::Timestamp => "fleetpack updates timestamp".to_owned(),
-        other => format!("fleetpack updates rotate {other} signs it anew"),
+        other => format!("fleetpack updates rotate {other}"),
     };
     let (name, expires) = (role.role, &role.expires);
     let found = match role.seconds_left {

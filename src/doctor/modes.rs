@@ -9,11 +9,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Diagnosis;
 use super::again::again;
+use super::{Diagnosis, OnDisk};
 use crate::agent::component::Target;
 use crate::hint::word;
-use crate::inspect::{Installed, Report};
+use crate::inspect::Installed;
 use crate::tuf::metadata::Role;
 
 const NAME: &str = "wrong-mode";
@@ -93,9 +93,9 @@ impl Rule {
 
 /// Modes in an installer that agents refuse or that show secrets; `told` is a file that was
 /// named already. One diagnosis per rule: what is wrong with one file is so with its like.
-pub fn installer(report: &Report, place: &str, told: Option<&str>) -> Vec<Diagnosis> {
+pub fn installer(on_disk: &OnDisk<'_>, place: &str, told: Option<&str>) -> Vec<Diagnosis> {
     let wrong = |rule: Rule| {
-        let files = report.files.iter().filter(move |file| {
+        let files = on_disk.report.files.iter().filter(move |file| {
             Rule::of(&file.path, file.kind) == Some(rule)
                 && mode_of(file).is_some_and(|mode| !rule.allows(mode))
         });
@@ -108,8 +108,8 @@ pub fn installer(report: &Report, place: &str, told: Option<&str>) -> Vec<Diagno
             and_others(paths.len()),
             rule.wanted()
         );
-        let fault = Diagnosis::fault(NAME, &report.file.name, message);
-        Some(fault.or_try(again(report, place)))
+        let fault = Diagnosis::fault(NAME, on_disk.path, message);
+        Some(fault.or_try(again(on_disk, place)))
     };
     Rule::ALL.into_iter().filter_map(wrong).collect()
 }

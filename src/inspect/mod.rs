@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::Serialize;
 
-use crate::hint::Hint;
+use crate::hint::{Hint, word};
 use crate::package::read::{self, Found, Kind, Package, ReadError};
 use crate::package::{Compression, Format};
 use crate::steps::{self, Told};
@@ -144,14 +144,21 @@ pub enum InspectError {
 impl Hint for InspectError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { path } => Some(format!("file {}", path.display())),
+            Self::Open { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                let folder = path
+                    .parent()
+                    .filter(|folder| !folder.as_os_str().is_empty());
+                let folder = folder.unwrap_or(Path::new("."));
+                Some(format!("ls {}", word(&folder.display().to_string())))
+            }
+            Self::Unknown { path } => Some(format!("file {}", word(&path.display().to_string()))),
             Self::Read {
                 source: ReadError::Truncated { .. },
                 path,
                 ..
             } => Some(format!(
                 "ls -l {}, beside the original: it was cut off on its way",
-                path.display()
+                word(&path.display().to_string())
             )),
             _ => None,
         }

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::hint::{Hint, bare};
+use crate::hint::{Hint, bare, word};
 
 /// A file that is being read.
 pub struct Blob {
@@ -162,6 +162,10 @@ impl Hint for StoreError {
             ),
             Self::Downgrade { .. } => {
                 Some("--update-url URL, the address that it redirects to".into())
+            }
+            // What is behind a `?` is not shown.
+            Self::Transport { url, .. } if !url.contains('?') => {
+                Some(format!("curl -I {}", word(url)))
             }
             Self::Object(error) => error.hint(),
             Self::Tls(error) => error.hint(),

@@ -91,7 +91,9 @@ pub enum NotaryError {
         source: Box<ureq::Error>,
     },
     /// The key is not accepted.
-    #[error("the notary service refuses the API key (status {0})")]
+    #[error(
+        "the notary service refuses the API key, which must have the role Developer (status {0})"
+    )]
     Unauthorized(u16),
     /// Any other status.
     #[error("{url} answers with status {status}: {words}")]
@@ -144,7 +146,7 @@ impl Hint for NotaryError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unauthorized(_) => Some(
-                "--app-store-connect-api-key-id, -issuer and -content of a key with the role Developer"
+                "--app-store-connect-api-key-id ID --app-store-connect-api-key-issuer UUID --app-store-connect-api-key-content \"$(cat FILE)\""
                     .into(),
             ),
             Self::Refused { id, .. } | Self::NoVerdict(id) => {

@@ -1,13 +1,15 @@
-//! Where trust begins: the root metadata of `--update-roots`.
+//! Where a repository is, and where trust in it begins: the root metadata of `--update-roots`.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use url::Url;
 
 use crate::agent::config::{FLEET_UPDATES, FLEET_UPDATES_FORMER};
 use crate::cli::CliError;
 use crate::fs;
-use crate::hint::bare;
+use crate::hint::{bare, word};
 
 /// The root metadata of Fleet's own repository; clients walk on from it to the newest.
 const FLEET_ROOT: &[u8] = include_bytes!("fleet-root.json");
@@ -17,23 +19,77 @@ const ROOT_LIMIT: u64 = 512_000;
 
 const HOW: &str = "fleetpack updates roots > root.json, then --update-roots @root.json";
 
-/// The trust anchor for `url`: what was given, or the pinned one of Fleet's repository.
-pub fn of(given: Option<&str>, url: &str) -> Result<Vec<u8>, CliError> {
-    let trimmed = url.trim_end_matches('/');
+/// The address of a repository, as a person gave it.
+#[derive(Clone, Copy)]
+pub struct Address<'a> {
+    /// The flag that it follows, when it follows one.
+    pub flag: Option<&'static str>,
+    /// URL or folder.
+    pub url: &'a str,
+}
+
+impl Address<'_> {
+    /// Refuses the folder around a repository: what else lies there is not published.
+    pub fn check(self) -> Result<(), CliError> {
+        let Some(around) = self.folder() else {
+            return Ok(());
+        };
+        let published = around.join("repository");
+        let is_one =
+            !around.join("timestamp.json").exists() && published.join("root.json").exists();
+        if !is_one {
+            return Ok(());
+        }
+        let shown = |path: &Path| word(&path.display().to_string());
+        Err(CliError::usage(
+            format!(
+                "{} holds no timestamp.json: what is published is {}",
+                around.display(),
+                published.display()
+            ),
+            match self.flag {
+                Some(flag) => format!("{flag} {}", shown(&published)),
+                None => format!("--path {}", shown(&around)),
+            },
+        ))
+    }
+
+    fn folder(self) -> Option<PathBuf> {
+        if !self.url.contains("://") {
+            return Some(self.url.into());
+        }
+        let url = Url::parse(self.url)
+            .ok()
+            .filter(|url| url.scheme() == "file")?;
+        url.to_file_path().ok()
+    }
+}
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.flag {
+            Some(flag) => write!(f, "{flag} {}", bare(self.url)),
+            None => f.write_str(&bare(self.url)),
+        }
+    }
+}
+
+/// The trust anchor for an address: what was given, or the pinned one of Fleet's repository.
+pub fn of(given: Option<&str>, address: Address<'_>) -> Result<Vec<u8>, CliError> {
+    address.check()?;
+    let trimmed = address.url.trim_end_matches('/');
     match given {
-        Some(given) => parse(given),
+        Some(given) => parsed(given),
         None if [FLEET_UPDATES, FLEET_UPDATES_FORMER].contains(&trimmed) => Ok(FLEET_ROOT.to_vec()),
         None => Err(CliError::usage(
-            format!(
-                "--update-url {} needs --update-roots: trust in a repository begins elsewhere",
-                bare(url)
-            ),
+            format!("{address} needs --update-roots: trust in a repository begins elsewhere"),
             HOW,
         )),
     }
 }
 
-fn parse(given: &str) -> Result<Vec<u8>, CliError> {
+/// What `--update-roots` gives.
+pub fn parsed(given: &str) -> Result<Vec<u8>, CliError> {
     let bytes = match given.strip_prefix('@') {
         Some(path) => fs::read_limited(Path::new(path), ROOT_LIMIT)?.ok_or_else(|| {
             CliError::usage(format!("--update-roots: {path} does not exist"), HOW)
@@ -58,6 +114,7 @@ fn parse(given: &str) -> Result<Vec<u8>, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint::Hint;
 
     type Case<'a> = (&'a str, Option<&'a str>, &'a str, Result<(), &'a str>);
 
@@ -100,8 +157,31 @@ mod tests {
             ),
         ];
         for (name, given, url, expected) in cases {
-            let found = of(*given, url).map(|_| ()).map_err(|e| e.to_string());
+            let flag = Some("--update-url");
+            let found = of(*given, Address { flag, url })
+                .map(|_| ())
+                .map_err(|e| e.to_string());
             assert_eq!(found, expected.map_err(str::to_owned), "{name}");
         }
+    }
+    #[test]
+    fn the_folder_around_a_repository_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let around = folder.path().to_str().unwrap();
+        let check = |flag, url: &str| {
+            let error = Address { flag, url }.check().err()?;
+            error.hint()
+        };
+        let flag = Some("--from");
+        std::fs::create_dir(folder.path().join("repository")).unwrap();
+        assert_eq!(check(flag, around), None);
+        std::fs::write(folder.path().join("repository/root.json"), "{}").unwrap();
+        let published = format!("--from {around}/repository");
+        assert_eq!(check(flag, around), Some(published.clone()));
+        assert_eq!(check(flag, &format!("file://{around}")), Some(published));
+        assert_eq!(check(None, around), Some(format!("--path {around}")));
+        assert_eq!(check(flag, &format!("{around}/repository")), None);
+        std::fs::write(folder.path().join("timestamp.json"), "{}").unwrap();
+        assert_eq!(check(flag, around), None);
     }
 }

@@ -232,7 +232,7 @@ fn notary(args: &MacosArgs, surroundings: &Surroundings) -> Result<Option<Notary
         };
         return Err(CliError::usage(
             sentence,
-            "add --app-store-connect-api-key-id, -issuer and -content",
+            "--app-store-connect-api-key-id ID --app-store-connect-api-key-issuer UUID --app-store-connect-api-key-content \"$(cat FILE)\"",
         ));
     };
     let key = ApiKey::new(id, issuer, content.reveal())

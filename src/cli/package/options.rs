@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::anchor;
+use super::anchor::{self, Address};
 use super::args::{ArchWord, Args, FleetArgs, Types, UpdatesArgs};
 use super::caching;
 use super::macos::{self, Finish};
@@ -122,10 +122,7 @@ impl Options {
             (false, None) => surroundings.state_folder(),
         };
         let epoch = surroundings.epoch()?;
-        let anchor = anchor::of(
-            args.updates.update_roots.as_deref(),
-            &args.updates.update_url,
-        )?;
+        let anchor = anchor(&args.updates)?;
         let http = http_options(&args)?;
         let cache = caching::resolve(&args.caching, surroundings, printer)?;
         let source = args.updates.update_url.clone();
@@ -166,6 +163,14 @@ impl Options {
             cache,
         })
     }
+}
+
+fn anchor(updates: &UpdatesArgs) -> Result<Vec<u8>, CliError> {
+    let address = Address {
+        flag: Some("--update-url"),
+        url: &updates.update_url,
+    };
+    anchor::of(updates.update_roots.as_deref(), address)
 }
 
 /// Fewer characters than this can be found by trying, given a digest of the secret.

@@ -7,7 +7,7 @@ use super::tls::Tls;
 use super::{At, CliError, Place, Printer};
 use crate::cli::error::with_causes;
 use crate::cli::hints::Typed;
-use crate::cli::package::anchor;
+use crate::cli::package::anchor::{self, Address};
 use crate::hint::{Hint, bare};
 use crate::store;
 use crate::tuf::client::{Client, Options};
@@ -68,13 +68,13 @@ impl Look {
         let options = self.tls.options()?;
         let (store, place, anchor, layout) = match (self.url, self.update_roots) {
             (Some(url), roots) => {
-                let anchor = anchor::of(roots.as_deref(), &url)?;
+                let anchor = anchor::of(roots.as_deref(), given(&url))?;
                 (store::open(&url, options)?, bare(&url), anchor, None)
             }
             (None, roots) => {
                 let layout = self.place.looked_at(printer);
                 let anchor = match roots {
-                    Some(roots) => anchor::of(Some(&roots), "")?,
+                    Some(roots) => anchor::parsed(&roots)?,
                     None => repository::known_root(&layout)?,
                 };
                 let place = layout.repository().display().to_string();
@@ -114,7 +114,7 @@ fn elsewhere(at: At, url: String, roots: Option<&str>, expiry: Expiry) -> Result
     } = match roots {
         None => at.look(&url)?,
         Some(roots) => {
-            let anchor = anchor::of(Some(roots), &url)?;
+            let anchor = anchor::parsed(roots)?;
             let cloud = super::remote::objects(&url, at.endpoint.as_deref())?;
             Published {
                 store: cloud,
@@ -134,6 +134,11 @@ fn elsewhere(at: At, url: String, roots: Option<&str>, expiry: Expiry) -> Result
         client,
         layout: None,
     })
+}
+
+// It follows the command's name.
+fn given(url: &str) -> Address<'_> {
+    Address { flag: None, url }
 }
 
 fn typed(layout: Option<&Layout>) -> Typed {

@@ -8,7 +8,7 @@ use super::tls::Tls;
 use super::{CliError, Printer, Surroundings};
 use crate::agent::inventory::Parts;
 use crate::agent::release::Release;
-use crate::cli::package::anchor;
+use crate::cli::package::anchor::{self, Address};
 use crate::hint::bare;
 use crate::store;
 use crate::tuf::client::{Client, Options};
@@ -76,7 +76,11 @@ struct Upstream {
 
 /// Follows upstream, fetches what is new in it, publishes it.
 pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result<(), CliError> {
-    let anchor = anchor::of(args.update_roots.as_deref(), &args.from)?;
+    let from = Address {
+        flag: Some("--from"),
+        url: &args.from,
+    };
+    let anchor = anchor::of(args.update_roots.as_deref(), from)?;
     let store = store::open(&args.from, args.tls.options()?)?;
     let (json, validities) = (args.change.json, args.change.validities());
     let selection = Selection {

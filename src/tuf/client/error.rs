@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::hint::Hint;
+use crate::hint::{Hint, word};
 use crate::store::StoreError;
 use crate::tuf::hashes::HashMismatch;
 use crate::tuf::trusted::Rejected;
@@ -131,7 +131,7 @@ impl Hint for ClientError {
                 ),
                 other => other.hint(),
             },
-            Self::Fetch { source, .. } => source.hint(),
+            Self::Fetch { source, document } => answering(source, document).or_else(|| source.hint()),
             // Both grow with the number of targets.
             Self::TooLarge { document, .. }
                 if document.ends_with("targets.json") || document.ends_with("snapshot.json") =>
@@ -152,4 +152,18 @@ impl Hint for ClientError {
             _ => None,
         }
     }
+}
+
+// Whether the server answers is asked of a document that it has: the next root is rarely there.
+fn answering(error: &StoreError, document: &str) -> Option<String> {
+    let StoreError::Transport { url, .. } = error else {
+        return None;
+    };
+    let base = url
+        .strip_suffix(document)
+        .filter(|_| document.ends_with(".root.json"))?;
+    Some(format!(
+        "curl -I {}",
+        word(&format!("{base}timestamp.json"))
+    ))
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::edit::{Signing, expires, meta_of};
 use super::keyring::{Keys, Tokens};
 use super::memory::{self, Memory};
-use super::{Layout, RepositoryError, commit, exists, io_error, reading};
+use super::{Layout, RepositoryError, commit, exists, io_error, published, reading};
 use crate::fs::Lock;
 use crate::tuf::key::Key;
 use crate::tuf::keystore::{FileKey, Keystore, Passphrase};
@@ -74,6 +74,11 @@ pub fn create(
 }
 
 fn check_empty(layout: &Layout) -> Result<(), RepositoryError> {
+    for folder in [layout.path().to_owned(), layout.keys()] {
+        if let Some(error) = published::within(&folder) {
+            return Err(error);
+        }
+    }
     for (_, file) in elsewhere(layout, layout) {
         if exists(&file)? {
             return Err(RepositoryError::ExistsElsewhere(file));

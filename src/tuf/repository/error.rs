@@ -11,7 +11,7 @@ use super::super::metadata::{MetadataError, Role};
 use super::super::name::NameError;
 use super::super::trusted::Rejected;
 use super::Missing;
-use crate::hint::Hint;
+use crate::hint::{Hint, word};
 
 /// A repository could not be read or changed; nothing visible changed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,17 @@ pub enum RepositoryError {
         path: PathBuf,
         /// What every repository has.
         missing: PathBuf,
+    },
+    /// What a repository publishes, in place of the folder around it.
+    #[error(
+        "{} is or lies in what a repository publishes, and is not the folder that holds its repository/ and keys/",
+        path.display()
+    )]
+    Published {
+        /// What was named.
+        path: PathBuf,
+        /// The folder that holds `repository/` and `keys/`, where it can be told.
+        around: Option<PathBuf>,
     },
     /// `init` where something is already.
     #[error("{} exists already", .0.display())]
@@ -319,8 +330,12 @@ impl Hint for RepositoryError {
         match self {
             Self::NotARepository { path, .. } => Some(format!(
                 "fleetpack updates init --path {}, or --path DIR, the folder that holds repository/ and keys/",
-                path.display()
+                word(&path.display().to_string())
             )),
+            Self::Published { around, .. } => Some(match around {
+                Some(around) => format!("--path {}", word(&around.display().to_string())),
+                None => "--path DIR, the folder that holds repository/ and keys/".to_owned(),
+            }),
             Self::Exists(_) => Some("--path DIR, an empty folder".to_owned()),
             Self::ExistsElsewhere(_) => Some(
                 "--keys DIR and --state FILE in folders that belong to no repository, or fleetpack updates status with the same flags when an init was interrupted".to_owned(),

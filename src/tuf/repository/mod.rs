@@ -65,6 +65,7 @@ mod memory;
 mod mirror;
 mod pending;
 mod prune;
+mod published;
 mod remote;
 mod rotate;
 mod stage;
@@ -317,10 +318,12 @@ impl Layout {
         };
         match numbered || exists(&root)? || commit::interrupted(self)? {
             true => Ok(()),
-            false => Err(RepositoryError::NotARepository {
-                path: self.path.clone(),
-                missing: root,
-            }),
+            false => Err(published::itself(&self.path).unwrap_or_else(|| {
+                RepositoryError::NotARepository {
+                    path: self.path.clone(),
+                    missing: root,
+                }
+            })),
         }
     }
 

@@ -9,10 +9,10 @@
 mod documents;
 mod folder;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::metadata::Role;
-use crate::hint::Hint;
+use crate::hint::{Hint, word};
 
 pub use documents::documents;
 pub use folder::{chain, folder, private_keys, target_files};
@@ -216,10 +216,7 @@ impl Hint for Finding {
                 "--state FILE, the memory that belongs to this repository, or else the newest copy of repository/ in its place"
                     .to_owned(),
             ),
-            Self::PrivateKey(path) => Some(format!(
-                "rm {}; fleetpack updates rotate --compromised ROLE",
-                name(path)
-            )),
+            Self::PrivateKey(path) => Some(taken_away(path)),
             Self::ForeignKey { .. } => Some(
                 "fleetpack updates roots shows the key ids; copy the key file that belongs to them".to_owned(),
             ),
@@ -231,9 +228,64 @@ impl Hint for Finding {
                 Some("fleetpack updates timestamp".to_owned())
             }
             Self::ExpiresForm { role, .. } => {
-                Some(format!("fleetpack updates rotate {role} signs it anew"))
+                Some(format!("fleetpack updates rotate {role}"))
             }
             _ => None,
+        }
+    }
+}
+
+// It may be the only copy, so it is moved and not deleted: to where no server looks.
+fn taken_away(key: &Path) -> String {
+    let file = key.file_name().unwrap_or_default().to_string_lossy();
+    let (from, to) = (
+        word(&key.display().to_string()),
+        word(&format!("exposed-{file}")),
+    );
+    let next = match role_in(&file) {
+        Some(role) => format!("fleetpack updates rotate --compromised {role}"),
+        None => "fleetpack updates keys list".to_owned(),
+    };
+    format!("mv -n {from} ~/{to}; {next}")
+}
+
+/// The one role that a file's name tells.
+fn role_in(file: &str) -> Option<Role> {
+    let words: Vec<_> = file.split(|c: char| !c.is_alphanumeric()).collect();
+    let mut roles = Role::ALL
+        .into_iter()
+        .filter(|role| words.contains(&role.name()));
+    roles.next().filter(|_| roles.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_keys_are_moved_and_never_deleted() {
+        for (file, hint) in [
+            (
+                "a/root.json",
+                "mv -n a/root.json ~/exposed-root.json; fleetpack updates rotate --compromised root",
+            ),
+            (
+                "a b/targets-key.json",
+                "mv -n 'a b/targets-key.json' ~/exposed-targets-key.json; fleetpack updates rotate --compromised targets",
+            ),
+            (
+                "a/root-or-targets.json",
+                "mv -n a/root-or-targets.json ~/exposed-root-or-targets.json; fleetpack updates keys list",
+            ),
+            (
+                "a/it's",
+                r"mv -n 'a/it'\''s' ~/'exposed-it'\''s'; fleetpack updates keys list",
+            ),
+        ] {
+            assert_eq!(
+                Finding::PrivateKey(file.into()).hint().as_deref(),
+                Some(hint)
+            );
         }
     }
 }

@@ -37,6 +37,7 @@ const TARGET: &str = "osqueryd/macos-app/stable/osqueryd.app.tar.gz";
 
 every! { config: ConfigError as CliError::Config;
     Value { flag: "--end-user-email", value: s("nobody"), why: "is no e-mail address" },
+    Value { flag: "--fleet-url", value: s("fleet.example.com"), why: "is no address like https://fleet.example.com" },
     Hidden { flag: "--enroll-secret", why: "holds a line break" },
     Channel { flag: "--orbit-channel", why: NameError { what: "channel", value: s("a/b"), reason: "it contains a slash" } },
     Long { flag: "--fleet-url", len: 200_000, holder: "an environment variable", limit: 131_000 },

@@ -121,6 +121,8 @@ fn missing() -> Missing {
 
 every! { repository: RepositoryError as CliError::Repository;
     NotARepository { path: path("updates"), missing: path("updates/repository/root.json") },
+    Published { path: path("updates/repository"), around: Some(path("updates")) },
+    Published { path: path("www"), around: None },
     Exists(path("updates/keys")),
     ExistsElsewhere(path("vault/keys/targets.json")),
     NoNumberedRoot(path("updates/repository/2.root.json")),
