@@ -40,6 +40,24 @@ pub fn bare(address: &str) -> String {
     format!("{scheme}{host}{path}{hidden}")
 }
 
+/// A text with every address in it [`bare`]. An address ends with a space, or where the next
+/// variable of a Windows service begins (`[~]`).
+pub fn bare_within(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+        let start = rest[..at].trim_end_matches(of_scheme).len();
+        let (before, address) = rest.split_at(start);
+        let ends = [address.find(char::is_whitespace), address.find("[~]")];
+        let end = ends.into_iter().flatten().min().unwrap_or(address.len());
+        shown.push_str(before);
+        shown.push_str(&bare(&address[..end]));
+        rest = &address[end..];
+    }
+    shown + rest
+}
+
 /// A text as one word of a shell.
 pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=".contains(c);
@@ -71,6 +89,25 @@ mod tests {
         assert_eq!(shortened(&"ü".repeat(SHOWN)), "ü".repeat(SHOWN));
         let cut = shortened(&"ü".repeat(SHOWN + 1));
         assert_eq!(cut, format!("{}…", "ü".repeat(SHOWN)));
+    }
+
+    #[test]
+    fn addresses_in_a_text() {
+        for (text, shown) in [
+            ("no address", "no address"),
+            ("https://me:w@a.example", "https://a.example"),
+            (
+                "A=https://me:it's@a.example/x[~]B=1[~]C=http://b:c@d",
+                "A=https://a.example/x[~]B=1[~]C=http://d",
+            ),
+            (
+                "see https://a.example/x?t=1 and ://",
+                "see https://a.example/x?… and ://",
+            ),
+            ("a@b", "a@b"),
+        ] {
+            assert_eq!(bare_within(text), shown);
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Print the enroll secret that is inside
+    /// Print the enroll secret that is inside, and addresses with their passwords
     #[arg(long, conflicts_with = "other")]
     show_secret: bool,
 
@@ -52,8 +52,10 @@ pub fn run(args: Args, surroundings: &Surroundings, printer: &Printer) -> Result
             }
         }
         None => {
-            if let Some(agent) = report.agent.as_mut().filter(|_| args.show_secret) {
-                agent.secret.reveal();
+            match (args.show_secret, report.agent.as_mut()) {
+                (true, Some(agent)) => agent.secret.reveal(),
+                (true, None) => {}
+                (false, _) => report.bare(),
             }
             match args.json {
                 true => json(&report)?,

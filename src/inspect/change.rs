@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Agent, Document, Installed, Report};
+use crate::hint::bare_within;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,14 +54,29 @@ pub fn difference(before: &Report, after: &Report) -> Vec<Change> {
     names.dedup();
     let changes = names.into_iter().filter_map(|key| {
         let (before, after) = (old.get(key), new.get(key));
-        (before != after).then(|| Change {
-            section: SECTIONS[key.0],
-            name: key.1.clone(),
-            before: before.cloned(),
-            after: after.cloned(),
+        (before != after).then(|| {
+            let (before, after) = shown(before, after);
+            Change {
+                section: SECTIONS[key.0],
+                name: key.1.clone(),
+                before,
+                after,
+            }
         })
     });
     changes.collect()
+}
+
+/// Two values that differ, without the passwords of addresses: where these are all that
+/// differs, that is said.
+fn shown(before: Option<&String>, after: Option<&String>) -> (Option<String>, Option<String>) {
+    let [before, mut after] = [before, after].map(|value| value.map(|text| bare_within(text)));
+    if let (Some(before), Some(after)) = (&before, &mut after)
+        && before == after
+    {
+        after.push_str(" (another user name, password or query)");
+    }
+    (before, after)
 }
 
 fn facts(report: &Report, fields: bool) -> Facts {
@@ -158,4 +174,35 @@ fn describe(file: &Installed) -> String {
     }
     words.extend(file.link.as_ref().map(|link| format!("→ {link}")));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_compared_and_not_shown() {
+        let other = "https://a.example (another user name, password or query)";
+        for (before, after, expected) in [
+            (
+                "https://me:one@a.example",
+                "https://me:two@a.example",
+                ["https://a.example", other],
+            ),
+            (
+                "https://me:one@a.example",
+                "https://b.example",
+                ["https://a.example", "https://b.example"],
+            ),
+            ("1", "2", ["1", "2"]),
+        ] {
+            let (before, after) = (before.to_owned(), after.to_owned());
+            let expected = expected.map(|text| Some(text.to_owned()));
+            assert_eq!(shown(Some(&before), Some(&after)), expected.into());
+        }
+        assert_eq!(
+            shown(None, Some(&"2".to_owned())),
+            (None, Some("2".to_owned()))
+        );
+    }
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::Serialize;
 
-use crate::hint::{Hint, word};
+use crate::hint::{Hint, bare_within, word};
 use crate::package::read::{self, Found, Kind, Package, ReadError};
 use crate::package::{Compression, Format};
 use crate::steps::{self, Told};
@@ -53,6 +53,23 @@ pub struct Report {
     pub base: Option<String>,
     /// What is installed.
     pub files: Vec<Installed>,
+}
+
+impl Report {
+    /// Takes users' names, passwords and queries out of the addresses that are shown.
+    pub fn bare(&mut self) {
+        for field in &mut self.metadata {
+            field.value = bare_within(&field.value);
+        }
+        let Some(agent) = &mut self.agent else {
+            return;
+        };
+        let addresses = [&mut agent.fleet_url, &mut agent.update_url];
+        let addresses = addresses.into_iter().flatten();
+        for value in addresses.chain(agent.variables.values_mut()) {
+            *value = bare_within(value);
+        }
+    }
 }
 
 /// The file that was read.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::hint::bare;
+use crate::hint::{bare, bare_within};
 use crate::inspect::{Agent, Installed, Report};
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -89,12 +89,8 @@ fn parameters(report: &Report, epoch: u64) -> Value {
 
 /// Those of the agent, with the addresses among them bare.
 fn variables(agent: &Agent) -> Value {
-    let shown = |value: &str| match value.contains("://") {
-        true => bare(value),
-        false => value.to_owned(),
-    };
     let variables = agent.variables.iter();
-    let variables = variables.map(|(name, value)| (name.clone(), shown(value).into()));
+    let variables = variables.map(|(name, value)| (name.clone(), bare_within(value).into()));
     Value::Object(variables.collect())
 }
 

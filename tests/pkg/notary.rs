@@ -361,7 +361,10 @@ fn unauthorized() {
         ..Apple::default()
     });
     let error = case.notarize().unwrap_err().to_string();
-    assert_eq!(error, "the notary service refuses the API key, which must have the role Developer (status 401)");
+    assert_eq!(
+        error,
+        "the notary service refuses the API key, which must have the role Developer (status 401)"
+    );
 }
 
 fn no_verdict() {

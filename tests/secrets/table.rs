@@ -325,6 +325,11 @@ pub const CASES: &[Case] = &[
         "package --rebuild-check out/served.deb FLEET --update-url=SERVER/repo/repository --update-roots=@repo/repository/1.root.json --state-dir=state",
         0,
     ),
+    case("inspect out/served.deb", 0),
+    case("inspect out/served.msi --json --scripts", 0),
+    case("inspect out/served.deb INSTALLER.deb", 0),
+    case("inspect INSTALLER.msi out/served.msi --json", 0),
+    case("package --rebuild-check out/served.deb ARGS", 1),
     // The keys lie where this server finds them, and one installer is made for another place.
     case(
         "doctor --update-url SERVER/repo/repository --update-roots @repo/repository/1.root.json out/served.deb out/served.msi INSTALLER.deb",
