@@ -81,7 +81,7 @@ impl Key {
     /// Reads a public key as people carry it: the object of TUF metadata, or PEM
     /// (`PUBLIC KEY`, RFC 7468). The sentence says what is wrong.
     pub fn from_text(text: &str) -> Result<Self, String> {
-        let key = match serde_json::from_str(text) {
+        let key = match json::parse(text.as_bytes()) {
             Ok(Value::Object(object)) => Self::from_object(object)?,
             _ => {
                 let info = pem(text).ok_or("it is neither a TUF key nor a public key in PEM")?;
@@ -129,6 +129,8 @@ impl Key {
                 ));
             }
         }
+        // A root with it could not be signed.
+        json::canonical(&Value::Object(self.object.clone())).map_err(|error| error.to_string())?;
         // The old form of an ECDSA key, a bare point in hex, is read and never written.
         let in_pem = keytype == "ed25519"
             || self
@@ -333,6 +335,37 @@ mod tests {
     fn as_pem(spki: &[u8]) -> String {
         let body = base64::engine::general_purpose::STANDARD.encode(spki);
         format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    }
+
+    #[test]
+    fn what_cannot_be_signed_is_no_key_to_add() {
+        let public = "f6b40b8cf52dec3d785221fbc4198f5b9ea7ff117da4563f4b61bdc2861992a0";
+        let text = |more: &str| {
+            format!(
+                r#"{{"keytype":"ed25519","scheme":"ed25519","keyval":{{"public":"{public}"}}{more}}}"#
+            )
+        };
+        for (more, expected) in [
+            ("", None),
+            (r#","serial":7"#, None),
+            (
+                r#","serial":1.5"#,
+                Some("the number 1.5 has no canonical form"),
+            ),
+            // Beyond 64 bits a number would be read as another one each time it is written.
+            (
+                r#","kees":[888888888800000000000000000000088888888]"#,
+                Some("the number 8.88"),
+            ),
+            (r#","scheme":"ed25519""#, Some("it is neither a TUF key")),
+        ] {
+            let error = Key::from_text(&text(more)).err();
+            let same = match (&error, expected) {
+                (Some(error), Some(expected)) => error.starts_with(expected),
+                (error, expected) => error.is_none() && expected.is_none(),
+            };
+            assert!(same, "{more}: {error:?}");
+        }
     }
 
     #[test]
